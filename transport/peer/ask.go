@@ -1,0 +1,73 @@
+package peer
+
+import (
+	"time"
+
+	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/transport"
+)
+
+// A Code says how a member answered an ask.
+type Code uint8
+
+const (
+	Pending   Code = iota // not answered yet
+	Decided               // Outcome is the holder's
+	Moved                 // not held there: ask Holder, whose epoch is at least Epoch
+	Wait                  // frozen, or not sure yet: ask the same member again in a moment
+	Expired               // the deadline passed before it was sent or answered; nothing was spent if it was not sent
+	Failed                // the member could not be reached, or has been restarted since
+	Shed                  // the pipe's queue is full
+)
+
+// An Ask is one check on its way to the member that is believed to hold its partition. The node that was asked fills
+// it in and hands it to a Pipe, which fills in the answer.
+type Ask struct {
+	Partition uint16
+	// Epoch is that of the hold that the asker believes in.
+	Epoch uint64
+	// Wants, 1 to bucket.MaxWants, all with the same ID.Key. Must stay as they are until the ask is answered.
+	Wants    []bucket.Want
+	Hits     int64
+	Receipt  bucket.Receipt
+	Deadline time.Time
+	Each     bool // the states of all wants are wanted: Outcome.Each is as long as Wants
+
+	// The answer.
+	Code    Code
+	Via     transport.Via
+	Holder  string
+	Outcome bucket.Outcome
+	// HoldEpoch is the epoch of the hold that decided, or that Moved points to.
+	HoldEpoch uint64
+}
+
+// A Decider answers the asks of other members: a node.
+type Decider interface {
+	// Decide answers one entry of a batch, without blocking and without I/O. Times > 1 are that many alike checks,
+	// folded. It is called from many goroutines.
+	Decide(e *Entry, a *Answer)
+}
+
+// An Entry is one ask, or several alike ones folded, as it arrives.
+type Entry struct {
+	Partition uint16
+	Epoch     uint64
+	Wants     []bucket.Want
+	Hits      int64
+	Times     uint32 // 1 unless folded; then Hits > 0
+	Receipt   bucket.Receipt
+	Each      bool
+}
+
+// An Answer answers an entry.
+type Answer struct {
+	Code      Code
+	Via       transport.Via
+	HoldEpoch uint64
+	Holder    string // Moved: who to ask
+	// Granted of the entry's Times were allowed: Allowed is what the last of them was told, Denied what the others
+	// were. With Times = 1 one of the two.
+	Granted         uint32
+	Allowed, Denied bucket.Outcome
+}
