@@ -116,13 +116,3 @@ type fault struct {
 }
 
 func fromLimitError(e *bucket.ParseError) *fault { return &fault{e.At, e.Len, e.Msg, e.Hint} }
-
-// parsePattern reads `[METHOD ][HOST]/[PATH]` and returns every fault of it, as "rest of the list" in POLICY.md has them.
-func parsePattern(text string) (pattern, []fault) { panic("stub") }
-
-// parseTemplate reads text with ${value} in it.
-func parseTemplate(text string) (template, []fault) { panic("stub") }
-
-type pattern struct{}
-
-type template struct{}
