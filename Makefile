@@ -1,0 +1,37 @@
+# Stint. `make run` shows a cluster, `make test` passes the tests; `make help` lists the rest.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+IMAGE   ?= stint:latest
+
+.PHONY: help build run test lint bench fuzz image compose clean
+
+help: ## list these words
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
+
+build: ## bin/stint, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/stint ./cmd/stint
+
+run: build ## start three nodes on loopback, show that they agree, and leave them up
+	$(GO) run ./bench demo -stint bin/stint
+
+test: lint ## linters, then every test with the race detector
+	$(GO) test -race -timeout 10m ./...
+
+lint: ## gofmt, vet, staticcheck, govulncheck (where its data can be had)
+	@.ci/lint
+
+bench: build ## the table: Stint beside the bare echo and Redis
+	$(GO) run ./bench run -stint bin/stint
+
+fuzz: ## every fuzz target for FUZZTIME (default 20s) each
+	@.ci/fuzz
+
+image: build ## the container image, from scratch
+	docker build -q -t $(IMAGE) .
+
+compose: image ## three containers: compose.yaml
+	docker-compose up
+
+clean: ## remove what the others made
+	rm -rf bin out
