@@ -89,6 +89,9 @@ const (
 	viaCount
 )
 
+// Vias is how many there are, for counters by Via.
+const Vias = int(viaCount)
+
 var viaNames = [viaCount]string{"holder", "lease", "denied-cache", "claimed", "full", "unavailable"}
 
 // String returns the word that API, metrics and docs have for it.

@@ -20,4 +20,6 @@ func NewClock() *Clock {
 }
 
 // Now returns the present instant. It never goes back.
-func (c *Clock) Now() bucket.Instant { return c.base + bucket.Instant(time.Since(c.start)/time.Microsecond) }
+func (c *Clock) Now() bucket.Instant {
+	return c.base + bucket.Instant(time.Since(c.start)/time.Microsecond)
+}

@@ -7,28 +7,34 @@ package transport
 // back is not corrected: nobody reads it on a denial, where the denying limit is shown.
 func Together(c Checker, r *Request) bool {
 	c.Check(r)
-	allowed := true
-	taken := 0
-	for i := range r.Decisions {
-		if !r.Decisions[i].Allowed {
-			allowed = false
-		} else {
-			taken++
-		}
+	if AllAllowed(r.Decisions) {
+		return true
 	}
-	if allowed || taken == 0 {
-		return allowed
-	}
-	back := Request{Deadline: r.Deadline}
-	for i := range r.Decisions {
-		if d := &r.Decisions[i]; d.Allowed && d.Via != ViaUnavailable && d.Via != ViaFull && r.Checks[i].Hits > 0 {
-			k := r.Checks[i]
-			k.Hits, k.Receipt = -k.Hits, d.Receipt
-			back.Checks = append(back.Checks, k)
-		}
-	}
-	if len(back.Checks) > 0 {
-		c.Check(&back)
+	if back := AppendGiveBack(nil, r.Checks, r.Decisions); len(back) > 0 {
+		c.Check(&Request{Checks: back, Deadline: r.Deadline})
 	}
 	return false
+}
+
+// AllAllowed reports whether every one of the decisions allows.
+func AllAllowed(decisions []Decision) bool {
+	for i := range decisions {
+		if !decisions[i].Allowed {
+			return false
+		}
+	}
+	return true
+}
+
+// AppendGiveBack appends to back the checks that undo what these ones took, for a group of which one was denied. What
+// was answered without a line (unavailable, full) took nothing, and what gave back stays given.
+func AppendGiveBack(back, checks []Check, decisions []Decision) []Check {
+	for i := range decisions {
+		if d := &decisions[i]; d.Allowed && d.Via != ViaUnavailable && d.Via != ViaFull && checks[i].Hits > 0 {
+			k := checks[i]
+			k.Hits, k.Receipt, k.Each = -k.Hits, d.Receipt, false
+			back = append(back, k)
+		}
+	}
+	return back
 }
