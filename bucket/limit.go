@@ -54,3 +54,19 @@ func (l Limit) Most() uint32 {
 	}
 	return l.Count
 }
+
+// Valid reports whether Parse could have returned the limit.
+func (l Limit) Valid() bool {
+	if l.Count == 0 || l.Window < MinWindow {
+		return false
+	}
+	switch l.Algorithm {
+	case SlidingWindow:
+		return l.Burst == 0 && l.Window <= MaxWindow
+	case FixedWindow:
+		return l.Burst == 0 && (l.Window <= MaxWindow || l.Window == Month)
+	case TokenBucket:
+		return l.Burst >= l.Count && l.Window <= MaxWindow
+	}
+	return false
+}

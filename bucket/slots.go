@@ -1,0 +1,275 @@
+package bucket
+
+import "math"
+
+// Above ten hits a sliding window counts in slots: 40 of one byte, 20 of two or 10 of four, whatever the counts allow.
+// The n slots are a ring over time, each ceil(window/(n−1)) wide, and a hit counts until its whole slot has left, n slots
+// after it began: at least the window (never over), at most one slot longer. n slots of window/n would let twice the limit through: a
+// hit at the end of a slot would leave after n−1 slots.
+//
+// And no hit counts after the line is fresh (last hit + window), so that retry-after never exceeds the window.
+//
+// The grid's phase is aux/256 of a slot. It is 0 where a line begins; a line that was moved to another clock keeps the phase
+// it had, rounded up, so that being moved k times makes it k/256 slots stricter, not k slots.
+
+// A grid is how a line's slots lie in time.
+type grid struct {
+	width, off uint64 // µs
+	n          uint64 // slots
+	lg         uint8  // log2 of the slots in a word of marks
+}
+
+func (l *line) grid() grid { return gridOf(l.kind(), uint64(l.span()), l.aux()) }
+
+func gridOf(k kind, span, aux uint64) grid {
+	var g grid
+	switch k { // constants: a division by a variable costs as much as all the rest of a take
+	case slots1:
+		g = grid{width: (span + 38) / 39, n: 40, lg: 3}
+	case slots2:
+		g = grid{width: (span + 18) / 19, n: 20, lg: 2}
+	default:
+		g = grid{width: (span + 8) / 9, n: 10, lg: 1}
+	}
+	g.off = aux * g.width >> 8
+	return g
+}
+
+// slot returns the number of the slot that t is in.
+func (g *grid) slot(t Instant) uint64 { return (uint64(t+bias) - g.off) / g.width }
+
+// start returns the first instant of slot s.
+func (g *grid) start(s uint64) Instant { return Instant(s*g.width+g.off) - bias }
+
+// leaves returns the instant at which the hits of slot s no longer count.
+func (g *grid) leaves(s uint64) Instant { return g.start(s + g.n) }
+
+// pos returns the place of slot s in the ring.
+func (g *grid) pos(s uint64) uint64 {
+	switch g.n {
+	case 40:
+		return s % 40
+	case 20:
+		return s % 20
+	}
+	return s % 10
+}
+
+func (g *grid) bits() uint64 { return 64 >> g.lg }
+func (g *grid) max() uint64  { return math.MaxUint64 >> (64 - g.bits()) }
+
+func (g *grid) get(m *[5]uint64, pos uint64) uint64 {
+	return m[pos>>g.lg] >> ((pos & (1<<g.lg - 1)) * g.bits()) & g.max()
+}
+
+func (g *grid) put(m *[5]uint64, pos, v uint64) {
+	s := (pos & (1<<g.lg - 1)) * g.bits()
+	m[pos>>g.lg] = m[pos>>g.lg]&^(g.max()<<s) | v<<s
+}
+
+func (g *grid) sum(m *[5]uint64) uint64 {
+	var t uint64
+	switch g.lg {
+	case 3:
+		const even = 0x00ff00ff00ff00ff
+		for _, x := range m {
+			t += x&even + x>>8&even // four lanes of 16 bits, at most 2550 each
+		}
+		return t * 0x0001000100010001 >> 48
+	case 2:
+		const even = 0x0000ffff0000ffff
+		for _, x := range m {
+			t += x&even + x>>16&even
+		}
+		return t>>32 + t&0xffffffff
+	}
+	for _, x := range m {
+		t += x>>32 + x&0xffffffff
+	}
+	return t
+}
+
+// live returns the marks as they are at now, without what has left, and the slot that now is in. A clock behind
+// the last hit is taken as being there.
+func (l *line) live(g *grid, now Instant) (m [5]uint64, cur uint64) {
+	last := l.fresh() - l.span()
+	m = l.marks
+	if now <= last {
+		return m, g.slot(last)
+	}
+	cur = g.slot(now)
+	if last >= g.start(cur) {
+		return m, cur
+	}
+	s := g.slot(last)
+	if cur-s >= g.n {
+		return [5]uint64{}, cur
+	}
+	for p := g.pos(s); s < cur; s++ {
+		if p++; p == g.n {
+			p = 0
+		}
+		g.put(&m, p, 0)
+	}
+	return m, cur
+}
+
+func (l *line) slotsUsed(now Instant) uint64 {
+	g := l.grid()
+	m, _ := l.live(&g, now)
+	return g.sum(&m)
+}
+
+func (l *line) slotsWait(now Instant, need uint64) Instant {
+	g := l.grid()
+	m, cur := l.live(&g, now)
+	s := cur - (g.n - 1)
+	p := g.pos(s)
+	for per := uint64(1) << g.lg; s <= cur; {
+		if p == g.n {
+			p = 0
+		}
+		if p&(per-1) == 0 && m[p>>g.lg] == 0 { // a word of empty slots
+			s, p = s+per, p+per
+			continue
+		}
+		v := g.get(&m, p)
+		if v >= need {
+			return min(g.leaves(s), l.fresh())
+		}
+		need -= v
+		s++
+		p++
+	}
+	return l.fresh()
+}
+
+func (l *line) slotsSpend(now Instant, hits uint64) Instant {
+	g := l.grid()
+	span := l.span()
+	var cur uint64
+	if l.fresh() == 0 { // just begun
+		cur = g.slot(now)
+	} else {
+		l.marks, cur = l.live(&g, now)
+		now = max(now, l.fresh()-span)
+	}
+	p := g.pos(cur)
+	v := g.get(&l.marks, p)
+	l.setFresh(now + span)
+	for addSat(v, hits) > g.max() {
+		if g.lg == 1 {
+			g.put(&l.marks, p, g.max())
+			return now
+		}
+		// A slot is full: COUNT was raised on the live line, or copies were added up.
+		l.convert(max(l.kind()+1, slidingKind(addSat(v, hits))), 0)
+		g = l.grid()
+		p = g.pos(g.slot(now))
+		v = g.get(&l.marks, p)
+	}
+	g.put(&l.marks, p, v+hits)
+	return now
+}
+
+func (l *line) slotsGive(now, at Instant, hits uint64) bool {
+	g := l.grid()
+	span := l.span()
+	last := l.fresh() - span
+	m, cur := l.live(&g, now)
+	first := cur - (g.n - 1)
+	take := func(s uint64) {
+		p := g.pos(s)
+		v := g.get(&m, p)
+		d := min(v, hits)
+		g.put(&m, p, v-d)
+		hits -= d
+	}
+	left := false
+	if at >= 0 {
+		if s := g.slot(at); at+span <= max(now, last) || s < first {
+			left = true // of themselves
+		} else if s <= cur {
+			take(s)
+		}
+	}
+	for s := first; !left && hits > 0 && s <= cur; s++ {
+		take(s)
+	}
+	for s := cur; s >= first; s-- {
+		if g.get(&m, g.pos(s)) > 0 {
+			// What is left was spent at the end of its slot at the latest.
+			l.marks = m
+			l.setFresh(min(last, g.start(s+1)-1) + span)
+			return true
+		}
+	}
+	return false
+}
+
+// A hit is some hits that were spent at the same time, at the latest.
+type hit struct {
+	at Instant
+	n  uint64
+}
+
+// hits lists what a sliding line has, oldest first, each with the latest time that it may have been spent at.
+func (l *line) hits(now Instant, buf *[40]hit) []hit {
+	h := buf[:0]
+	span := l.span()
+	last := l.fresh() - span
+	if l.kind() == exact {
+		for i, n := l.exactLeft(now), l.aux(); i < n; i++ {
+			h = append(h, hit{l.exactTime(i, last, exactShift(span)), 1})
+		}
+		return h
+	}
+	g := l.grid()
+	m, cur := l.live(&g, now)
+	for s := cur - (g.n - 1); s <= cur; s++ {
+		if v := g.get(&m, g.pos(s)); v > 0 {
+			h = append(h, hit{min(last, g.start(s+1)-1), v})
+		}
+	}
+	return h
+}
+
+// convert lays the line out as k, or coarser if its counts want that, with the grid at phase aux. Every hit goes to the
+// latest time that it may have had, so that none leaves early.
+func (l *line) convert(k kind, aux uint64) {
+	var buf [40]hit
+	last := l.fresh() - l.span()
+	h := l.hits(last, &buf)
+	l.lay(k, aux, last, h)
+}
+
+func (l *line) lay(k kind, aux uint64, last Instant, h []hit) {
+	span := l.span()
+again:
+	for {
+		g := gridOf(k, uint64(span), aux)
+		var m [5]uint64
+		newest := g.slot(last)
+		for _, x := range h {
+			s := g.slot(x.at)
+			if s+g.n <= newest {
+				continue
+			}
+			p := g.pos(s)
+			v := addSat(g.get(&m, p), x.n)
+			if v > g.max() {
+				if g.lg > 1 {
+					k, aux = k+1, 0
+					continue again
+				}
+				v = g.max()
+			}
+			g.put(&m, p, v)
+		}
+		flags := l.clock & denyingMask
+		l.clock = uint64(k) | flags | aux<<auxShift
+		l.marks = m
+		l.setFresh(last + span)
+		return
+	}
+}

@@ -1,0 +1,331 @@
+package bucket
+
+import "time"
+
+// Take decides one check: hits > 0 spends them in every want or in none; 0 peeks: it says whether one hit would be allowed,
+// and how the limits stand, and changes nothing. All wants have the same ID.Key, and there are 1 to MaxWants of them.
+// Errors are ErrNotHeld, ErrFrozen and ErrBadWants.
+func (p *Partition) Take(now Instant, wants []Want, hits uint32, out *Outcome) error {
+	if err := checkWants(wants); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	err := p.readyLocked()
+	if err == nil {
+		p.takeLocked(clamp(now), wants, hits, out)
+	}
+	p.mu.Unlock()
+	return err
+}
+
+func clamp(now Instant) Instant { return min(max(now, 0), maxInstant) }
+
+// A tally is what a check finds for one of its wants.
+type tally struct {
+	// own is the line that is spent on, nil while there is none.
+	own *line
+	// rest are the lines of the other histories, from the first on.
+	rest [maxHistories - 1]*line
+	// used is how many hits count, of all histories.
+	used uint64
+	// fits: used and the hits asked for are within the limit.
+	fits bool
+	// amount is how many hits are to be spent.
+	amount uint64
+}
+
+// takeLocked decides in three steps: look at all lines, spend on all or none, and say how they stand.
+func (p *Partition) takeLocked(now Instant, wants []Want, hits uint32, out *Outcome) {
+	if len(wants) == 1 {
+		var ts [1]tally
+		p.decide(now, wants, hits, out, ts[:])
+		return
+	}
+	if len(p.ts) < len(wants) {
+		p.ts = make([]tally, len(wants))
+	}
+	p.decide(now, wants, hits, out, p.ts[:len(wants)])
+}
+
+func (p *Partition) decide(now Instant, wants []Want, hits uint32, out *Outcome, ts []tally) {
+	*out = Outcome{Each: out.Each, By: -1, Allowed: true}
+	n := uint64(max(hits, 1))
+	missing := false
+	for i := range wants {
+		w, t := &wants[i], &ts[i]
+		p.look(w, t)
+		t.count(w, now)
+		if t.fits = t.used+n <= uint64(w.Limit.Most()); t.fits {
+			t.amount = n
+			missing = missing || t.own == nil
+			continue
+		}
+		t.amount = 0
+		if w.Shadow {
+			out.Shadowed |= 1 << i
+		} else {
+			out.Allowed = false
+		}
+	}
+	switch {
+	case hits == 0:
+	case !out.Allowed:
+		p.denied(now, wants, ts, n)
+	case missing && !p.makeLines(now, wants, ts):
+		p.noRoom(out, 1)
+		return
+	default:
+		out.Receipt = receipt(p.spend(now, wants, ts), p.epoch)
+	}
+	p.report(now, wants, ts, n, out)
+}
+
+// noRoom says that the table is full.
+func (p *Partition) noRoom(out *Outcome, times uint32) {
+	*out = Outcome{Each: out.Each, By: -1, Full: true}
+	clear(out.Each)
+	p.t.full.Add(uint64(times))
+}
+
+// look finds the want's lines.
+func (p *Partition) look(w *Want, t *tally) {
+	f := w.Limit.Algorithm.family()
+	t.own = p.own.find(w.ID, f)
+	t.rest = [maxHistories - 1]*line{}
+	k := 0
+	for _, h := range p.others {
+		if l := h.find(w.ID, f); l != nil {
+			t.rest[k] = l
+			k++
+		}
+	}
+}
+
+func (t *tally) count(w *Want, now Instant) {
+	t.used = 0
+	if t.own != nil {
+		t.used = t.own.used(now, w.Limit.Count)
+	}
+	if t.rest[0] != nil {
+		t.used = t.usedByAll(w, now)
+	}
+}
+
+// makeLines makes the lines that are missing for what is to be spent, all or none; false: the table is full. A line
+// that only a shadow want is missing is made if it can be, for such a want never denies.
+func (p *Partition) makeLines(now Instant, wants []Want, ts []tally) bool {
+	missing, needed := 0, 0
+	for i := range wants {
+		if ts[i].amount > 0 && ts[i].own == nil {
+			missing++
+			if !wants[i].Shadow {
+				needed++
+			}
+		}
+	}
+	room := missing
+	if !p.makeRoom(now, wants, missing) {
+		if needed == missing || needed > 0 && !p.makeRoom(now, wants, needed) {
+			return false
+		}
+		room = needed
+	}
+	for i := range wants {
+		w, t := &wants[i], &ts[i]
+		if t.amount == 0 || p.own.find(w.ID, w.Limit.Algorithm.family()) != nil {
+			continue
+		}
+		if room < missing && w.Shadow {
+			t.amount = 0
+			continue
+		}
+		p.insert(w.ID, w.Limit.kindFor())
+		room--
+		missing--
+	}
+	p.t.release(room) // the same line wanted twice
+	for i := range wants {
+		p.look(&wants[i], &ts[i]) // making room and lines has moved lines
+	}
+	return true
+}
+
+// spend spends each tally's amount and returns the latest instant that hits were written at.
+func (p *Partition) spend(now Instant, wants []Want, ts []tally) Instant {
+	p.own.seq++
+	at := now
+	for i := range wants {
+		w, t := &wants[i], &ts[i]
+		if t.amount == 0 {
+			continue
+		}
+		if len(wants) == 1 || !spentBefore(ts, i) {
+			at = max(at, t.own.spend(now, &w.Limit, t.amount))
+			if t.rest[0] != nil {
+				t.afterSpend(w, now)
+			}
+		}
+		if t.used += t.amount; t.used >= uint64(w.Limit.Most()) {
+			t.own.deny()
+		} else {
+			t.own.relent()
+			p.fertile()
+		}
+	}
+	return at
+}
+
+// spentBefore says that the line of want i was spent on for an earlier one. Callers fold such wants; if they
+// slip through, the hits are counted once and the strictest limit holds.
+func spentBefore(ts []tally, i int) bool {
+	for j := range i {
+		if ts[j].own == ts[i].own && ts[j].amount > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// denied notes a denial: lines that deny are kept under pressure, and attempts are counted where that is asked for.
+func (p *Partition) denied(now Instant, wants []Want, ts []tally, n uint64) {
+	for i := range wants {
+		w, t := &wants[i], &ts[i]
+		if t.fits || w.Shadow {
+			continue
+		}
+		if t.own != nil {
+			t.own.deny()
+		}
+		for _, l := range t.rest {
+			if l != nil {
+				l.deny()
+			}
+		}
+	}
+	for i := range wants {
+		if w := &wants[i]; w.CountDenied && !w.Shadow && !ts[i].fits {
+			p.attempt(now, w, n)
+		}
+	}
+	for i := range wants { // making lines moves lines
+		if wants[i].CountDenied {
+			p.look(&wants[i], &ts[i])
+		}
+	}
+}
+
+// attempt counts denied hits beside the want's line. It never evicts anything for that: not to count them is no failure.
+func (p *Partition) attempt(now Instant, w *Want, n uint64) {
+	l := p.own.find(w.ID.Attempts(), attemptsFamily)
+	if l == nil {
+		if !p.t.reserve(1) {
+			return
+		}
+		l = p.insert(w.ID.Attempts(), attempts)
+	}
+	if now >= l.fresh() {
+		l.clear(attempts)
+	}
+	l.slotsSpend(now, n)
+}
+
+// report says how the wants stand and which decides: of those that deny the one with the longest wait, else the one with the
+// least remaining, and of several the one whose reset is later. Shadow wants never decide.
+func (p *Partition) report(now Instant, wants []Want, ts []tally, n uint64, out *Outcome) {
+	each := len(out.Each) == len(wants)
+	for i := range wants {
+		w, t := &wants[i], &ts[i]
+		// A want that cannot decide is only looked at where it is asked for: its reset costs as much as a take.
+		candidate := !w.Shadow && t.fits == out.Allowed
+		if candidate && out.Allowed && out.By >= 0 && t.remaining(w) > out.Remaining {
+			candidate = false
+		}
+		if !candidate && !each {
+			continue
+		}
+		var s State
+		p.state(now, w, t, n, &s)
+		if each {
+			out.Each[i] = s
+		}
+		if !candidate {
+			continue
+		}
+		never := n > uint64(w.Limit.Most())
+		var better bool
+		switch {
+		case out.By < 0:
+			better = true
+		case out.Allowed:
+			better = s.Remaining < out.Remaining || s.Remaining == out.Remaining && s.Reset > out.Reset
+		default:
+			better = !out.Never && (never || s.Retry > out.Retry)
+		}
+		if better {
+			out.By, out.Never, out.State = i, never && !t.fits, s
+		}
+	}
+}
+
+func (t *tally) remaining(w *Want) uint32 {
+	return uint32(subSat(uint64(w.Limit.Most()), t.used))
+}
+
+// state fills in how the want's limit stands; n is how many hits were asked for.
+func (p *Partition) state(now Instant, w *Want, t *tally, n uint64, s *State) {
+	most := uint64(w.Limit.Most())
+	s.Limit = uint32(most)
+	s.Remaining = t.remaining(w)
+	s.Current = t.used
+	if t.used > 0 {
+		need := uint64(1)
+		if t.used > most {
+			need = t.used - most + 1
+		}
+		s.Reset = t.until(w, now, need)
+		if !t.fits && n <= most {
+			s.Retry = s.Reset
+			if again := t.used + n - most; again != need {
+				s.Retry = t.until(w, now, again)
+			}
+		}
+	}
+	if w.CountDenied {
+		if l := p.own.find(w.ID.Attempts(), attemptsFamily); l != nil {
+			s.Current = addSat(s.Current, l.used(now, w.Limit.Count))
+		}
+	}
+}
+
+// until returns how long it is until `need` of the used hits have left.
+func (t *tally) until(w *Want, now Instant, need uint64) time.Duration {
+	var at Instant
+	if t.rest[0] == nil {
+		at = t.own.wait(now, w.Limit.Count, need)
+	} else {
+		at = t.waitForAll(w, now, need)
+	}
+	d := max(at-now, 1)
+	if w.Limit.Algorithm != TokenBucket {
+		// It is longer only where the clock went back, or where a window was made longer for a skewed one.
+		d = min(d, w.ID.Window().micros())
+	} else {
+		d = min(d, maxWait)
+	}
+	return time.Duration(d) * time.Microsecond
+}
+
+// maxWait is a hundred years: as a time.Duration it does not overflow.
+const maxWait Instant = 100 * 366 * 24 * 60 * 60 * 1e6
+
+// insert makes a line for which room was reserved.
+func (p *Partition) insert(id ID, k kind) *line {
+	before := p.own.bytes()
+	p.own.grow(1)
+	l := p.own.insert(id, k)
+	if after := p.own.bytes(); after != before {
+		p.t.bytes.Add(after - before)
+	}
+	p.fertile()
+	return l
+}

@@ -1,0 +1,110 @@
+package bucket
+
+import "math/bits"
+
+// A token bucket holds up to burst tokens and gets COUNT back per window. The line has what was spent and not yet got back: whole
+// tokens, and a fraction whose denominator is the window in µs, since in elapsed µs the bucket gets back exactly
+// elapsed × COUNT of those. So nothing is ever rounded, whatever COUNT each check brings: it is the COUNT of the check that
+// comes that refills the time since the line was last written.
+//
+// This is the generic cell rate algorithm (GCRA, ATM Forum TM 4.0) with the arrival time kept as tokens.
+//
+// Marks: whole tokens spent; fraction; as of which instant; and since when the bucket has not been full, which says
+// of a receipt whether its tokens have long come back.
+
+// tokenSpent returns what is spent at now.
+func (l *line) tokenSpent(now Instant, count uint32) (whole, frac uint64) {
+	at := Instant(l.marks[2])
+	if now <= at {
+		return l.marks[0], l.marks[1]
+	}
+	return drain(l.marks[0], l.marks[1], uint64(now-at), count, uint64(l.span()))
+}
+
+// drain returns what is left of the spent tokens after elapsed µs.
+func drain(whole, frac, elapsed uint64, count uint32, span uint64) (uint64, uint64) {
+	hi, lo := bits.Mul64(elapsed, uint64(count))
+	var q, r uint64
+	switch {
+	case hi == 0 && lo < span:
+		r = lo
+	case hi == 0:
+		q = lo / span
+		r = lo - q*span
+	case hi >= span:
+		return 0, 0
+	default:
+		q, r = bits.Div64(hi, lo, span)
+	}
+	if r > frac {
+		q, frac = q+1, frac+span
+	}
+	if q > whole {
+		return 0, 0
+	}
+	return whole - q, frac - r
+}
+
+// refill returns how many µs it takes to get this much back, rounded up.
+func refill(whole, frac uint64, count uint32, span uint64) Instant {
+	hi, lo := bits.Mul64(whole, span)
+	lo, c := bits.Add64(lo, frac, 0)
+	lo, c2 := bits.Add64(lo, uint64(count)-1, 0)
+	hi += c + c2
+	if hi >= uint64(count) {
+		return maxFresh
+	}
+	q, _ := bits.Div64(hi, lo, uint64(count))
+	return Instant(min(q, uint64(maxFresh)))
+}
+
+func (l *line) tokenUsed(now Instant, count uint32) uint64 {
+	whole, frac := l.tokenSpent(now, count)
+	if frac > 0 {
+		whole++
+	}
+	return whole
+}
+
+func (l *line) tokenWait(now Instant, count uint32, need uint64) Instant {
+	now = max(now, Instant(l.marks[2]))
+	whole, frac := l.tokenSpent(now, count)
+	return now + tokenWait(whole, frac, count, uint64(l.span()), need)
+}
+
+// tokenWait returns how long it takes until `need` tokens fewer are spent, a part of a token counting as one.
+func tokenWait(whole, frac uint64, count uint32, span, need uint64) Instant {
+	if frac > 0 {
+		need-- // the part comes back first
+	}
+	return refill(min(need, whole), frac, count, span)
+}
+
+func (l *line) tokenSpend(now Instant, count uint32, hits uint64) Instant {
+	now = max(now, Instant(l.marks[2]))
+	whole, frac := l.tokenSpent(now, count)
+	if whole == 0 && frac == 0 {
+		l.marks[3] = uint64(now)
+	}
+	l.tokenWrite(now, addSat(whole, hits), frac, count)
+	return now
+}
+
+func (l *line) tokenWrite(now Instant, whole, frac uint64, count uint32) {
+	l.marks[0], l.marks[1], l.marks[2] = whole, frac, uint64(now)
+	l.setFresh(now + refill(whole, frac, count, uint64(l.span())))
+}
+
+func (l *line) tokenGive(now, at Instant, count uint32, hits uint64) bool {
+	if at >= 0 && at < Instant(l.marks[3]) {
+		return true // they came back of themselves
+	}
+	now = max(now, Instant(l.marks[2]))
+	whole, frac := l.tokenSpent(now, count)
+	if hits > whole {
+		return false
+	}
+	whole -= hits
+	l.tokenWrite(now, whole, frac, count)
+	return whole > 0 || frac > 0
+}
