@@ -37,4 +37,6 @@ type Header struct{ Name, Value string }
 
 // Render turns the decisions on a plan's checks into the answer. now is the instant at which they were made: every
 // form of `reset` is that instant plus the decision's, rounded up to a whole second once.
-func (p *Policy) Render(plan *Plan, decisions []transport.Decision, now bucket.Instant, a *Answer) { panic("stub") }
+func (p *Policy) Render(plan *Plan, decisions []transport.Decision, now bucket.Instant, a *Answer) {
+	panic("stub")
+}
