@@ -1,0 +1,24 @@
+// Bench measures Stint, beside two others, on the machine it runs on: `go run ./bench WORD`.
+//
+//	run       start the echo, Redis and a cluster, load them in turn, print the table (this is `make bench`)
+//	load      load servers that already run
+//	cluster   start a cluster of stint processes and keep it until Ctrl-C
+//	echo      be the echo: a server that decodes a check and always says yes
+//	help      flags and workloads
+//
+// One file a word. The parts are packages: proc starts and ends processes, load asks and keeps account, report shows.
+//
+// How it measures, and why so:
+//
+//   - Servers are processes of their own, and so is the generator, this one. What a check costs is the processor time of
+//     the servers, from the kernel's account of each process, summed over all nodes and divided by the checks answered:
+//     on a small machine the rate alone says as much about the generator as about the server.
+//   - Servers take turns within a round, and rounds repeat: echo, Redis, Stint, echo, Redis, Stint. A machine that others
+//     use has loud and quiet minutes; a ratio is made of two stretches that lie seconds apart.
+//   - The echo is the floor: the same HTTP server, the same request, decoded the usual way, and a fixed answer. What
+//     Stint costs beyond it is what Stint does.
+//   - Admitted hits are compared with those due in every workload, both ways. A wrong count is FAILED and exit status 1:
+//     a fast wrong answer is no answer.
+//
+// What it does not do: load over a network, more machines than one, judging whether a figure is good.
+package main
