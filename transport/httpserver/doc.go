@@ -1,0 +1,16 @@
+// Package httpserver is the listener that the HTTP doors share: one port, POST /v1/check and ANY /v1/auth.
+//
+// It bounds what a client can make the server hold, before any door sees a byte:
+//
+//   - a request must arrive within ReadTimeout, headers and body together, so a client that sends a byte now and then
+//     (slowloris) keeps a connection for that long and no longer;
+//   - headers take at most 16 KiB (431 beyond), bodies 1 MiB (413 beyond), whether their length was declared or not;
+//   - connections are counted, and those over Concurrency are answered 503 and closed;
+//   - an answer that the client does not take is given up after WriteTimeout.
+//
+// fasthttp makes room for a body as its header declares it, at most the 1 MiB, so the worst that bodies can cost is
+// 1 MiB for each connection, for ReadTimeout.
+//
+// Whatever it answers itself is application/problem+json too. It knows nothing of checks and policies: the doors are
+// handlers that it is given, and TLS is the business of a proxy before it or a listener that is handed to Serve.
+package httpserver
