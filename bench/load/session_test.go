@@ -1,0 +1,102 @@
+package load
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The whole of a session as run drives it, against limiters that are right, wrong and flaky.
+func TestSessionFindsWrongCounts(t *testing.T) {
+	cases := []struct {
+		name        string
+		extra       uint64
+		denyAll     bool
+		fail        func(n int) bool
+		over, under bool
+	}{
+		{name: "exact"},
+		{name: "one over", extra: 1, over: true},
+		{name: "denies everything", denyAll: true, under: true},
+		{name: "answers get lost", fail: func(n int) bool { return n%10 == 0 }},
+	}
+	for _, item := range []struct {
+		name  string
+		batch int
+	}{{"uniform", 1}, {"zipf", 100}, {"hot", 1}, {"hot", 100}, {"over", 1}, {"over", 100}} {
+		w, err := NewWorkload(item.name, item.batch, 8, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range cases {
+			synctest.Test(t, func(t *testing.T) {
+				f := fakeLimiter{extra: c.extra, denyAll: c.denyAll, fail: c.fail, before: func(int, int) { time.Sleep(time.Millisecond) }}
+				s, err := NewSession(&f, w, "test/", 8)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Warm(t.Context(), 20*time.Millisecond); err != nil {
+					t.Fatal(err)
+				}
+				st := s.Closed(t.Context(), 100*time.Millisecond)
+				if st.Requests != 800 || st.Checks != 800*uint64(item.batch) || st.Latency.TotalCount() != 800 {
+					t.Errorf("%s, %v: %d requests, %d checks, want 100 requests a caller", c.name, item, st.Requests, st.Checks)
+				}
+				s.Finish(t.Context())
+				if v := s.Verdict(); (v.Over > 0) != c.over || (v.Under > 0) != c.under {
+					t.Errorf("%s, %v: %+v", c.name, item, v)
+				}
+				s.Close()
+				if f.closed != 8 {
+					t.Errorf("%d callers closed, want 8", f.closed)
+				}
+			})
+		}
+	}
+}
+
+// Finish must bring its keys over their limit: otherwise it shows nothing.
+func TestFinishGoesOver(t *testing.T) {
+	for _, callers := range []int{1, 7, 64} {
+		for _, batch := range []int{1, 30, 100} {
+			f := &fakeLimiter{}
+			s := session(t, f, "hot", batch, callers)
+			s.Finish(t.Context())
+			for _, k := range s.Workload.sample() {
+				e := &s.Account.keys[k]
+				if e.asked.Load() <= uint64(s.Workload.Count) || e.admitted.Load() != uint64(s.Workload.Count) {
+					t.Fatalf("%d callers, batch %d: key %d was asked for %d times and admitted %d", callers, batch, k, e.asked.Load(), e.admitted.Load())
+				}
+			}
+		}
+	}
+}
+
+func TestWarmSaysWhyEverythingFails(t *testing.T) {
+	f := &fakeLimiter{fail: func(int) bool { return true }}
+	s := session(t, f, "uniform", 1, 2)
+	if err := s.Warm(t.Context(), 5*time.Millisecond); err == nil || err.Error() != "every check failed: no answer" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNewSessionClosesWhatItOpened(t *testing.T) {
+	f := &flaky{}
+	w, _ := NewWorkload("uniform", 1, 4, 1)
+	if _, err := NewSession(f, w, "test/", 4); err == nil {
+		t.Fatal("the third caller could not be opened, and nobody says so")
+	}
+	if f.closed != 2 {
+		t.Errorf("%d of 2 open callers were closed", f.closed)
+	}
+}
+
+type flaky struct{ fakeLimiter }
+
+func (f *flaky) Caller(i int, w *Workload, prefix string) (Caller, error) {
+	if i == 2 {
+		return nil, errors.New("no more")
+	}
+	return f.fakeLimiter.Caller(i, w, prefix)
+}
