@@ -1,0 +1,109 @@
+package members
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// meta is what a member says about itself in its gossip, beside its name and address. The format is flat: fixed
+// fields, then two short texts. Later versions may append; what follows the last text is ignored. A change that old nodes
+// must not ignore takes a new version number.
+type meta struct {
+	startID            uint64
+	peerPort, dataPort uint16
+	flags              flags
+	ringID             uint64
+	hashKey            uint64 // the fingerprint of the cluster's hash key
+	constants          string // words of the form name=value
+	version            string
+}
+
+type flags uint8
+
+const (
+	serving flags = 1 << iota
+	leaving
+	goodbye // the last word: what comes after it is not a crash
+)
+
+const (
+	metaVersion = 1
+	metaFixed   = 1 + 8 + 2 + 2 + 1 + 8 + 8
+	// The texts are capped so that the whole stays far below memberlist's 512 bytes, above which it panics.
+	maxConstants = 160
+	maxVersion   = 64
+	maxMeta      = metaFixed + 1 + maxConstants + 1 + maxVersion
+)
+
+var errMeta = errors.New("its metadata is cut short or not Stint's")
+
+// encode writes the metadata: at most maxMeta bytes, whatever the texts are.
+func (m meta) encode() []byte {
+	b := make([]byte, 0, maxMeta)
+	b = append(b, metaVersion)
+	b = binary.BigEndian.AppendUint64(b, m.startID)
+	b = binary.BigEndian.AppendUint16(b, m.peerPort)
+	b = binary.BigEndian.AppendUint16(b, m.dataPort)
+	b = append(b, byte(m.flags))
+	b = binary.BigEndian.AppendUint64(b, m.ringID)
+	b = binary.BigEndian.AppendUint64(b, m.hashKey)
+	for _, text := range []struct {
+		s   string
+		max int
+	}{{m.constants, maxConstants}, {m.version, maxVersion}} {
+		s := text.s[:min(len(text.s), text.max)]
+		b = append(b, byte(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
+// decodeMeta reads what encode wrote. It keeps no reference to b, which is memberlist's.
+func decodeMeta(b []byte) (meta, error) {
+	if len(b) == 0 {
+		return meta{}, errMeta
+	}
+	if b[0] != metaVersion {
+		return meta{}, fmt.Errorf("its metadata has version %d and this node reads version %d: run the same release of stint on both", b[0], metaVersion)
+	}
+	if len(b) < metaFixed {
+		return meta{}, errMeta
+	}
+	m := meta{
+		startID:  binary.BigEndian.Uint64(b[1:]),
+		peerPort: binary.BigEndian.Uint16(b[9:]),
+		dataPort: binary.BigEndian.Uint16(b[11:]),
+		flags:    flags(b[13]),
+		ringID:   binary.BigEndian.Uint64(b[14:]),
+		hashKey:  binary.BigEndian.Uint64(b[22:]),
+	}
+	rest := b[metaFixed:]
+	for _, text := range []struct {
+		to  *string
+		max int
+	}{{&m.constants, maxConstants}, {&m.version, maxVersion}} {
+		if len(rest) == 0 {
+			return meta{}, errMeta
+		}
+		n := int(rest[0])
+		if n > text.max || n > len(rest)-1 {
+			return meta{}, errMeta
+		}
+		*text.to = string(rest[1 : 1+n])
+		rest = rest[1+n:]
+		if !printable(*text.to) { // they are shown to people and written to logs
+			return meta{}, errMeta
+		}
+	}
+	return m, nil
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,195 @@
+package members
+
+import (
+	"bytes"
+	"cmp"
+	"net/netip"
+	"slices"
+	"sync"
+)
+
+const (
+	// maxMembers is how many a ring can have; one more is refused.
+	maxMembers = 1000
+	// maxGone bounds how many of the left and dead are remembered, for people and for rejoin.
+	maxGone = 100
+	// maxRefused bounds the refusals shown.
+	maxRefused = 16
+)
+
+// A table is what the callbacks were told, by name: the source of every view. Its lock is the innermost of
+// all: it is taken under memberlist's node lock and nothing is called while it is held.
+type table struct {
+	mu      sync.Mutex
+	self    string
+	peers   map[string]*peer
+	gone    uint64 // counts departures, to forget the oldest
+	live    int
+	refused []Refusal
+	applied []byte // this node's metadata as memberlist has it
+	ghost   bool   // since the last round of calls a peer knew this node's name, dead or gone, at another address
+	rival   *rival
+}
+
+type peer struct {
+	addr   netip.AddrPort
+	meta   meta
+	dead   bool
+	doubt  bool   // left a direct probe unanswered
+	goneAt uint64 // table.gone when it went
+}
+
+func (p *peer) state() State {
+	switch {
+	case p.meta.flags&goodbye != 0:
+		return Left // also before it is gone: nothing comes after a goodbye
+	case p.dead:
+		return Dead
+	case p.doubt:
+		return Suspect
+	}
+	return Alive
+}
+
+func (p *peer) member(name string) Member {
+	at := func(port uint16) string { return netip.AddrPortFrom(p.addr.Addr(), port).String() }
+	return Member{
+		Name: name, StartID: p.meta.startID,
+		Addr: p.addr.String(), PeerAddr: at(p.meta.peerPort), DataAddr: at(p.meta.dataPort),
+		State:   p.state(),
+		Serving: p.meta.flags&serving != 0, Leaving: p.meta.flags&leaving != 0,
+		RingID: p.meta.ringID, Version: p.meta.version,
+	}
+}
+
+func newTable(self string) *table { return &table{self: self, peers: map[string]*peer{}} }
+
+// put records that a member is there, with this address and metadata.
+func (t *table) put(name string, addr netip.AddrPort, m meta) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[name]
+	if p == nil {
+		p = &peer{dead: true}
+		t.peers[name] = p
+	}
+	if p.dead {
+		t.live++
+	}
+	*p = peer{addr: addr, meta: m, doubt: p.doubt && !p.dead && p.meta.startID == m.startID}
+}
+
+// drop records that a member is gone. Whether it left or died is in its metadata.
+func (t *table) drop(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[name]
+	if p == nil || p.dead {
+		return
+	}
+	t.live--
+	t.gone++
+	p.dead, p.goneAt = true, t.gone
+	if len(t.peers)-t.live <= maxGone {
+		return
+	}
+	oldest := name
+	for n, q := range t.peers {
+		if q.dead && q.goneAt < t.peers[oldest].goneAt {
+			oldest = n
+		}
+	}
+	delete(t.peers, oldest)
+}
+
+// bye records a goodbye that came another way than as an update: late, or from a third member. It reports whether
+// it was news.
+func (t *table) bye(name string, addr netip.AddrPort, startID uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[name]
+	if p == nil || p.addr != addr || p.meta.startID != startID || p.meta.flags&goodbye != 0 {
+		return false
+	}
+	p.meta.flags |= goodbye
+	return true
+}
+
+// doubt records that a member did (false) or did not (true) answer a direct probe. It reports whether that was news.
+func (t *table) doubt(name string, doubt bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[name]
+	if p == nil || p.dead || p.doubt == doubt {
+		return false
+	}
+	p.doubt = doubt
+	return true
+}
+
+// refuse remembers a refusal and reports whether it was news.
+func (t *table) refuse(r Refusal) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if slices.Contains(t.refused, r) {
+		return false
+	}
+	if len(t.refused) == maxRefused {
+		t.refused = slices.Delete(t.refused, 0, 1)
+	}
+	t.refused = append(t.refused, r)
+	return true
+}
+
+// full reports whether there is no room for one more live member of this name.
+func (t *table) full(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[name]
+	return (p == nil || p.dead) && t.live >= maxMembers
+}
+
+// isApplied reports whether memberlist has this as our metadata.
+func (t *table) isApplied(b []byte) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Equal(t.applied, b)
+}
+
+// snapshot returns everything a view shows, self with what it says of itself now.
+func (t *table) snapshot(self Member) ([]Member, []Refusal) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := make([]Member, 0, len(t.peers)+1)
+	list = append(list, self)
+	for name, p := range t.peers {
+		list = append(list, p.member(name))
+	}
+	slices.SortFunc(list, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	return list, slices.Clone(t.refused)
+}
+
+// lost returns the addresses of those that went without a goodbye; and of all, if all.
+func (t *table) lost(all bool) []netip.AddrPort {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []netip.AddrPort
+	for _, p := range t.peers {
+		if s := p.state(); s == Dead || all && s != Left {
+			list = append(list, p.addr)
+		}
+	}
+	return list
+}
+
+// liveAt reports whether a live member gossips at this address.
+func (t *table) liveAt(addr netip.AddrPort) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.peers {
+		if p.addr == addr && !p.dead {
+			return true
+		}
+	}
+	return false
+}
