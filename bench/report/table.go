@@ -14,7 +14,7 @@ var columns = [][2]string{
 	{"workload", ""}, {"server", ""},
 	{"checks/s", ""}, {"of echo", "×"},
 	{"p50", "ms"}, {"p99", "ms"}, {"p99.9", "ms"},
-	{"server", "µs/check"}, {"of echo", "×"}, {"generator", "µs/check"},
+	{"CPU", "µs/check"}, {"of echo", "×"}, {"generator", "µs/check"},
 	{"admitted", "hits"}, {"due", "hits"}, {"failed", "checks"}, {"", ""},
 }
 

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"go.uber.org/goleak"
+
+	"github.com/stint-limiter/stint/bench/load"
+	"github.com/stint-limiter/stint/bench/proc"
+	"github.com/stint-limiter/stint/bench/report"
+)
+
+// run starts its own program as the echo; here that is the test binary.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "echo" {
+		main()
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func TestEcho(t *testing.T) {
+	ask := func(body []byte) (int, []byte) {
+		var ctx fasthttp.RequestCtx
+		ctx.Request.SetBody(body)
+		echo(&ctx)
+		return ctx.Response.StatusCode(), ctx.Response.Body()
+	}
+	for _, n := range []int{1, 100} {
+		r := load.NewRequest("echo", "t/", "10/1h", n)
+		_, body, _ := bytes.Cut(r.Set(make([]uint32, n)), []byte("\r\n\r\n"))
+		status, answer := ask(body)
+		replies := make([]load.Reply, n)
+		var via load.Shares
+		got, err := load.Scan(answer, replies, &via)
+		if status != 200 || err != nil || got != n || replies[n-1] != load.Admitted || via[0] != uint64(n) {
+			t.Errorf("%d checks: status %d, %d decisions, %v, via %v", n, status, got, err, via)
+		}
+	}
+	for _, bad := range []string{"", "\x80", "{}", "\x81\xa6checks\xc3"} {
+		if status, _ := ask([]byte(bad)); status != 400 {
+			t.Errorf("%q: status %d", bad, status)
+		}
+	}
+}
+
+func TestPlan(t *testing.T) {
+	plan, err := parsePlan(defaultPlan)
+	if err != nil || len(plan) != 7 {
+		t.Fatalf("%d items, %v", len(plan), err)
+	}
+	if got, want := plan[6], (item{text: "uniform@50%", name: "uniform", batch: 1, percent: 50}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if it, err := parseItem("hot/100@2000"); err != nil || it != (item{text: "hot/100@2000", name: "hot", batch: 100, rate: 2000}) {
+		t.Errorf("got %+v, %v", it, err)
+	}
+	for bad, says := range map[string]string{
+		"uniform/0": "1 to 1000", "uniform/1001": "1 to 1000", "uniform/x": "1 to 1000", "uniform@": "neither", "uniform@0": "neither",
+		"uniform@-1": "neither", "uniform@NaN": "neither", "uniform@Inf": "more requests", "uniform@201%": "queue only grows",
+		"hot,uniform@50%": "before it", "uniform/100,uniform@50%": "before it", "uniform@5,uniform@50%": "before it",
+	} {
+		if _, err := parsePlan(bad); err == nil || !strings.Contains(err.Error(), says) || !errors.Is(err, errUsage) {
+			t.Errorf("%q: got %v, want %q", bad, err, says)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range []string{
+		"", "fly", "run --callers 0", "run --duration 1ms", "run --arrivals never", "run --workloads unifrom", "run more",
+		"load --workload uniform@50%", "load --callers 0", "echo --addr 0.0.0.0:7060", "cluster 3 4",
+	} {
+		if err := dispatch(t.Context(), strings.Fields(args)); !errors.Is(err, errUsage) {
+			t.Errorf("bench %s: got %v", args, err)
+		}
+	}
+	if err := dispatch(t.Context(), []string{"run", "-h"}); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("-h: %v", err)
+	}
+	var b bytes.Buffer
+	printHelp(&b)
+	for _, w := range words() {
+		if !strings.Contains(b.String(), "\n  "+w.name+" ") {
+			t.Errorf("help has no %s", w.name)
+		}
+	}
+}
+
+func TestQuickIsForWhatWasNotSaid(t *testing.T) {
+	o := &options{}
+	f := o.flags()
+	if err := f.Parse([]string{"--quick", "--rounds", "2"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.check(f); err != nil || o.rounds != 2 || o.duration != 500*time.Millisecond {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// A whole run, with the echo alone: processes, stretches, table, file.
+func TestRun(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.json")
+	old := os.Stdout
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Stdout = null
+	err = dispatch(t.Context(), strings.Fields("run --servers echo --workloads uniform/10,uniform/10@50% --duration 100ms --rounds 2 --callers 4 --json "+file))
+	os.Stdout = old
+	null.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rep report.Report
+	if err := json.Unmarshal(b, &rep); err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Rows) != 2 || rep.Rows[0].Open != 0 || rep.Rows[1].Open == 0 {
+		t.Fatalf("got %s", b)
+	}
+	for _, r := range rep.Rows {
+		if len(r.Rounds) != 2 || r.Median.Rate == 0 || r.Median.RateOf != 1 || r.Median.FailedN != 0 || r.Latency.P50 == 0 || r.Verdict != nil {
+			t.Errorf("got %+v", r)
+		}
+	}
+}
+
+func TestRedisInPipelinesCountsAsOneByOne(t *testing.T) {
+	g, err := proc.NewGroup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	s, err := startRedis(t.Context(), g, 4)
+	var absent errAbsent
+	if errors.As(err, &absent) {
+		t.Skip(absent.reason)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	for _, batch := range []int{30, 1} { // the first to come finds a server that does not know the script
+		w, err := load.NewWorkload("over", batch, 4, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := load.NewSession(s.target, w, strings.Repeat("b", batch), 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := session.Warm(t.Context(), 50*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		v := session.Verdict()
+		session.Close()
+		if !v.Exact() || v.Failed != 0 || v.Asked < 800 || v.Admitted < 400 || v.Admitted > 410 {
+			t.Errorf("batches of %d: %+v, want 4 keys of 100", batch, v)
+		}
+	}
+}
+
+func TestInterruptedRunEndsItsProcesses(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	defer cancel()
+	err := dispatch(ctx, strings.Fields("run --servers echo --workloads uniform --duration 1h --json "+filepath.Join(t.TempDir(), "x.json")))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
