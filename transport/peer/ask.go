@@ -11,17 +11,19 @@ import (
 type Code uint8
 
 const (
-	Pending   Code = iota // not answered yet
-	Decided               // Outcome is the holder's
-	Moved                 // not held there: ask Holder, whose epoch is at least Epoch
-	Wait                  // frozen, or not sure yet: ask the same member again in a moment
-	Expired               // the deadline passed before it was sent or answered; nothing was spent if it was not sent
-	Failed                // the member could not be reached, or has been restarted since
-	Shed                  // the pipe's queue is full
+	Pending Code = iota // not answered yet
+	Decided             // Outcome is the holder's
+	Moved               // not held there: ask Holder, whose epoch is at least Epoch
+	Wait                // frozen, or not sure yet: ask the same member again in a moment
+	Expired             // the deadline passed before it was sent or answered; nothing was spent if it was not sent
+	Failed              // the member could not be reached, or has been restarted since
+	Shed                // the pipe's queue is full
 )
 
 // An Ask is one check on its way to the member that is believed to hold its partition. The node that was asked fills
 // it in and hands it to a Pipe, which fills in the answer.
+//
+// Asks live in a Call. Fields of the question may be changed while no pipe has the ask: before Send, and after Call.Wait.
 type Ask struct {
 	Partition uint16
 	// Epoch is that of the hold that the asker believes in.
@@ -40,12 +42,17 @@ type Ask struct {
 	Outcome bucket.Outcome
 	// HoldEpoch is the epoch of the hold that decided, or that Moved points to.
 	HoldEpoch uint64
+
+	call   *Call
+	ticket uint32 // odd while a pipe has the ask; see Pipe.Send
 }
 
 // A Decider answers the asks of other members: a node.
 type Decider interface {
 	// Decide answers one entry of a batch, without blocking and without I/O. Times > 1 are that many alike checks,
-	// folded. It is called from many goroutines.
+	// folded. It is called from many goroutines, for the entries of one batch in their order. Both structs and all
+	// that they point to are used again once it has returned. Where e.Each is set, both outcomes' Each are as long as
+	// the wants and may be filled.
 	Decide(e *Entry, a *Answer)
 }
 
@@ -58,6 +65,9 @@ type Entry struct {
 	Times     uint32 // 1 unless folded; then Hits > 0
 	Receipt   bucket.Receipt
 	Each      bool
+	// Left is how long the asker goes on waiting, in milliseconds, as it was when the batch was made; of folded asks
+	// the longest. At most 65.535 s.
+	Left time.Duration
 }
 
 // An Answer answers an entry.

@@ -1,0 +1,213 @@
+package peer
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/stint-limiter/stint/bucket"
+)
+
+// A batch on the wire, little-endian:
+//
+//	head   magic 4, flags 1 (0), lane 1, count 2, cluster 8, sender's start ID 8, target's start ID 8, sequence 8,
+//	       length of the sender's name 1, name
+//	entry  partition 2, wants 1, flags 1, times 4, ms left 2, zero 2, hits 8, epoch 8, receipt 8, key 8, then the wants
+//	want   line 8, count 4, burst 4, algorithm 1, flags 1
+//
+// The window of a limit is not there: its line's ID has it. Entries are fixed records so that two asks
+// alike are equal bytes, which is how they are folded.
+const (
+	askMagic  = 'S' | 'p'<<8 | 'q'<<16 | 1<<24
+	askHead   = 41
+	entrySize = 44
+	wantSize  = 18
+
+	// Offsets into an entry: what lies between the two is what may differ between asks alike.
+	entryTimes = 4
+	entryHits  = 12
+
+	flagEach        = 1
+	flagShadow      = 1
+	flagCountDenied = 2
+)
+
+var (
+	errShort   = errors.New("peer: frame ends too early")
+	errMagic   = errors.New("peer: not a frame of this version")
+	errFlags   = errors.New("peer: unknown flags")
+	errEntries = errors.New("peer: a batch has 1 to 4096 entries")
+	errLane    = errors.New("peer: lane out of range")
+	errName    = errors.New("peer: a member's name has 1 to 64 bytes")
+	errTrail   = errors.New("peer: bytes after the last entry")
+	errLong    = errors.New("peer: the batch asks for more than an answer can hold")
+)
+
+// A header is the head of a batch. Name points into the frame.
+type header struct {
+	lane          uint8
+	count         int
+	cluster       uint64
+	start, target uint64
+	sequence      uint64
+	name          []byte
+}
+
+func appendHeader(b []byte, h *header) []byte {
+	b = binary.LittleEndian.AppendUint32(b, askMagic)
+	b = append(b, 0, h.lane)
+	b = binary.LittleEndian.AppendUint16(b, uint16(h.count))
+	b = binary.LittleEndian.AppendUint64(b, h.cluster)
+	b = binary.LittleEndian.AppendUint64(b, h.start)
+	b = binary.LittleEndian.AppendUint64(b, h.target)
+	b = binary.LittleEndian.AppendUint64(b, h.sequence)
+	b = append(b, byte(len(h.name)))
+	return append(b, h.name...)
+}
+
+// readHeader reads the head of a batch and returns what follows it. The count is checked against the bytes that are
+// left, so that nobody needs to believe it.
+func readHeader(b []byte, h *header) ([]byte, error) {
+	if len(b) < askHead {
+		return nil, errShort
+	}
+	if binary.LittleEndian.Uint32(b) != askMagic {
+		return nil, errMagic
+	}
+	if b[4] != 0 {
+		return nil, errFlags
+	}
+	if h.lane = b[5]; h.lane >= MaxLanes {
+		return nil, errLane
+	}
+	h.count = int(binary.LittleEndian.Uint16(b[6:]))
+	h.cluster = binary.LittleEndian.Uint64(b[8:])
+	h.start = binary.LittleEndian.Uint64(b[16:])
+	h.target = binary.LittleEndian.Uint64(b[24:])
+	h.sequence = binary.LittleEndian.Uint64(b[32:])
+	n := int(b[40])
+	b = b[askHead:]
+	if n < 1 || n > MaxName {
+		return nil, errName
+	}
+	if n > len(b) {
+		return nil, errShort
+	}
+	h.name, b = b[:n], b[n:]
+	if h.count < 1 || h.count > MaxEntries {
+		return nil, errEntries
+	}
+	if h.count*(entrySize+wantSize) > len(b) {
+		return nil, errShort
+	}
+	return b, nil
+}
+
+// appendEntry appends one ask as an entry of its own; left is in milliseconds.
+func appendEntry(b []byte, a *Ask, left uint16) []byte {
+	var e [entrySize]byte
+	binary.LittleEndian.PutUint16(e[0:], a.Partition)
+	e[2] = byte(len(a.Wants))
+	if a.Each {
+		e[3] = flagEach
+	}
+	binary.LittleEndian.PutUint32(e[entryTimes:], 1)
+	binary.LittleEndian.PutUint16(e[8:], left)
+	binary.LittleEndian.PutUint64(e[entryHits:], uint64(a.Hits))
+	binary.LittleEndian.PutUint64(e[20:], a.Epoch)
+	binary.LittleEndian.PutUint64(e[28:], uint64(a.Receipt))
+	binary.LittleEndian.PutUint64(e[36:], a.Wants[0].ID.Key)
+	b = append(b, e[:]...)
+	for i := range a.Wants {
+		w := &a.Wants[i]
+		var flags byte
+		if w.Shadow {
+			flags |= flagShadow
+		}
+		if w.CountDenied {
+			flags |= flagCountDenied
+		}
+		var x [wantSize]byte
+		binary.LittleEndian.PutUint64(x[0:], w.ID.Line)
+		binary.LittleEndian.PutUint32(x[8:], w.Limit.Count)
+		binary.LittleEndian.PutUint32(x[12:], w.Limit.Burst)
+		x[16], x[17] = byte(w.Limit.Algorithm), flags
+		b = append(b, x[:]...)
+	}
+	return b
+}
+
+// setTimes and setLeft change an entry that has been appended.
+func setTimes(entry []byte, times uint32) { binary.LittleEndian.PutUint32(entry[entryTimes:], times) }
+
+func setLeft(entry []byte, left uint16) {
+	if left > binary.LittleEndian.Uint16(entry[8:]) {
+		binary.LittleEndian.PutUint16(entry[8:], left)
+	}
+}
+
+// readEntry reads one entry into e, its wants into the memory given, and returns what follows. It checks lengths and
+// flags; the rest is validAsk's.
+func readEntry(b []byte, e *Entry, wants *[bucket.MaxWants]bucket.Want) ([]byte, error) {
+	if len(b) < entrySize {
+		return nil, errShort
+	}
+	n := int(b[2])
+	if n < 1 || n > bucket.MaxWants {
+		return nil, errWants
+	}
+	if b[3]&^flagEach != 0 || b[10] != 0 || b[11] != 0 {
+		return nil, errFlags
+	}
+	e.Partition = binary.LittleEndian.Uint16(b)
+	e.Each = b[3]&flagEach != 0
+	e.Times = binary.LittleEndian.Uint32(b[entryTimes:])
+	e.Left = time.Duration(binary.LittleEndian.Uint16(b[8:])) * time.Millisecond
+	e.Hits = int64(binary.LittleEndian.Uint64(b[entryHits:]))
+	e.Epoch = binary.LittleEndian.Uint64(b[20:])
+	e.Receipt = bucket.Receipt(binary.LittleEndian.Uint64(b[28:]))
+	key := binary.LittleEndian.Uint64(b[36:])
+	b = b[entrySize:]
+	if n*wantSize > len(b) {
+		return nil, errShort
+	}
+	e.Wants = wants[:n]
+	for i := range e.Wants {
+		x, w := b[:wantSize], &e.Wants[i]
+		if x[17]&^(flagShadow|flagCountDenied) != 0 {
+			return nil, errFlags
+		}
+		w.ID = bucket.ID{Key: key, Line: binary.LittleEndian.Uint64(x)}
+		w.Limit = bucket.Limit{
+			Count:     binary.LittleEndian.Uint32(x[8:]),
+			Burst:     binary.LittleEndian.Uint32(x[12:]),
+			Window:    w.ID.Window(),
+			Algorithm: bucket.Algorithm(x[16]),
+		}
+		w.Shadow, w.CountDenied = x[17]&flagShadow != 0, x[17]&flagCountDenied != 0
+		b = b[wantSize:]
+	}
+	return b, nil
+}
+
+// validBatch walks all entries after the head, so that a batch is good as a whole before its first hit is spent. It
+// returns how many asks there are, folded ones counted.
+func validBatch(b []byte, count, partitions int, e *Entry, wants *[bucket.MaxWants]bucket.Want) (asks int, err error) {
+	bound := answerHead
+	for range count {
+		if b, err = readEntry(b, e, wants); err != nil {
+			return 0, err
+		}
+		if err = validAsk(e.Partition, partitions, e.Wants, e.Hits, e.Times, e.Receipt, e.Each); err != nil {
+			return 0, err
+		}
+		if bound += answerBound(len(e.Wants), e.Each); bound > MaxAnswer {
+			return 0, errLong
+		}
+		asks += int(e.Times)
+	}
+	if len(b) != 0 {
+		return 0, errTrail
+	}
+	return asks, nil
+}

@@ -1,0 +1,339 @@
+package peer
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stint-limiter/stint/bucket"
+)
+
+// A lane is one queue, one connection and one batch in flight. Its goroutine runs:
+//
+//	idle ──an ask is posted──▶ make a batch ──▶ send, wait for the answer (again, if it must) ──▶ answer the asks ─┐
+//	  ▲                            ▲ what has gathered meanwhile                                                  │
+//	  └────────nothing left────────┴──────────────────────────────────────────────────────────────────────────────┘
+//
+// # Who answers an ask
+//
+// The lane's goroutine, or its sweep (a timer) when the deadline passes first. Both swap the ask's ticket before they
+// write to it, so one of the two does:
+//
+//  1. lane sends a batch with ask A, due in 20 ms; the answer hangs.
+//  2. sweep: A is late. It swaps A's ticket, writes Expired, tells the call. The caller goes on, and so may A's memory.
+//  3. the answer comes. The lane fails to swap the ticket it knows, counts a late answer, and touches nothing.
+//
+// The one moment in which the lane reads the question is the making of a batch, without the lock. The sweep leaves
+// the flight alone then (making), and comes back a few milliseconds later: so no question changes hands under the lane.
+type lane struct {
+	p  *Pipe
+	id uint8
+
+	mu     sync.Mutex // protects following
+	cond   sync.Cond  // the goroutine waits here; signalled by Call.Post and Close
+	idle   bool
+	closed bool
+	queue  []slot // what has gathered
+	flight []slot // what is being sent: done of them are answered, those up to sent are in the batch in flight
+	done   int
+	making bool
+	link   *link // for Close, which hangs up
+
+	sweepAt int64 // when the sweep comes, 0: not at all
+	timer   *time.Timer
+
+	// The goroutine's own.
+	batch    batch
+	sequence uint64
+	ans      Answer
+	each     [2][bucket.MaxWants]bucket.State // room for ans
+	telling  *Call                            // asks of one call are told together
+	tells    int
+}
+
+// A slot is an ask in a lane. The deadline is here too, so that the sweep needs to read nothing of the ask but its ticket.
+type slot struct {
+	a        *Ask
+	c        *Call
+	deadline int64
+	ticket   uint32
+}
+
+func newLane(p *Pipe, id uint8) *lane {
+	l := &lane{p: p, id: id}
+	l.cond.L = &l.mu
+	l.timer = time.AfterFunc(time.Hour, l.sweep)
+	l.timer.Stop()
+	return l
+}
+
+// push queues an ask. Its ticket is drawn here, so that an ask that is refused is as it was.
+func (l *lane) push(a *Ask, deadline int64) Code {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return Failed
+	}
+	if len(l.queue)+len(l.flight)-l.done >= l.p.cfg.MaxQueue {
+		l.mu.Unlock()
+		return Shed
+	}
+	ticket := atomic.AddUint32(&a.ticket, 1)
+	if ticket&1 == 0 {
+		l.mu.Unlock()
+		panic("peer: an ask was sent again before it was answered")
+	}
+	l.queue = append(l.queue, slot{a, a.call, deadline, ticket})
+	if l.sweepAt == 0 || deadline < l.sweepAt {
+		l.arm(deadline)
+	}
+	idle := l.idle
+	l.mu.Unlock()
+	a.call.sent++
+	if idle {
+		// The lane sleeps, or was signalled by another caller and has not woken yet; it looks at the queue before it
+		// sleeps again. A busy lane looks at it anyway.
+		a.call.post(l)
+	}
+	return Pending
+}
+
+// arm sets the sweep. In steady state it runs about once per longest deadline: deadlines mostly rise, so a lane is swept when the ask that it
+// was set for is long answered, and then set for the earliest that is left.
+func (l *lane) arm(at int64) {
+	l.sweepAt = max(at, l.p.now()+int64(sweepGap), 1)
+	l.timer.Reset(time.Duration(l.sweepAt - l.p.now()))
+}
+
+func (l *lane) sweep() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.sweepAt = 0
+	now := l.p.now()
+	var next int64
+	expired := 0
+	look := func(slots []slot) {
+		for i := range slots {
+			s := &slots[i]
+			if atomic.LoadUint32(&s.a.ticket) != s.ticket {
+				continue
+			}
+			if s.deadline > now {
+				if next == 0 || s.deadline < next {
+					next = s.deadline
+				}
+			} else if s.claim() {
+				s.a.Code = Expired
+				s.c.told(1)
+				expired++
+			}
+		}
+	}
+	look(l.queue)
+	if !l.making {
+		look(l.flight[l.done:])
+	} else {
+		next = now
+	}
+	if expired > 0 {
+		l.p.stats.Expired.Add(uint64(expired))
+	}
+	if next != 0 {
+		l.arm(next)
+	}
+}
+
+// claim makes the ask ours to answer. Whoever gets it must write the answer and then tell the call.
+func (s *slot) claim() bool { return atomic.CompareAndSwapUint32(&s.a.ticket, s.ticket, s.ticket+1) }
+
+// run is the lane's goroutine.
+func (l *lane) run() {
+	defer l.p.lanesDone.Done()
+	for l.take() {
+		if l.p.down() {
+			l.failRest()
+			continue
+		}
+		sent := l.make()
+		if len(l.batch.entries) > 0 {
+			l.p.stats.InFlight.Add(1)
+			body, err := l.send()
+			if err == nil {
+				err = l.answer(body)
+			}
+			l.p.stats.InFlight.Add(-1)
+			if err != nil {
+				l.fail(l.flight[l.done:sent])
+			}
+			l.tell()
+		}
+		l.mu.Lock()
+		l.done = sent
+		l.mu.Unlock()
+	}
+	l.failRest()
+	l.hangUp()
+	l.timer.Stop()
+}
+
+// take waits until there is something to send. False: the pipe is closed.
+func (l *lane) take() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done < len(l.flight) && !l.closed {
+		l.making = true
+		return true
+	}
+	for len(l.queue) == 0 && !l.closed {
+		l.idle = true
+		l.cond.Wait()
+		l.idle = false
+	}
+	if l.closed {
+		return false
+	}
+	clear(l.flight) // or idle lanes would keep calls from being collected
+	l.flight, l.queue, l.done = l.queue, l.flight[:0], 0
+	l.making = true
+	return true
+}
+
+// make makes a batch of the flight, and returns where it ends. The expired are dropped here, before they are sent.
+func (l *lane) make() (end int) {
+	now := l.p.now()
+	b := &l.batch
+	b.reset(l.p.head(b.buf[:0], l.id), l.done, len(l.flight)-l.done)
+	expired := 0
+	for end = l.done; end < len(l.flight); end++ {
+		s := &l.flight[end]
+		if atomic.LoadUint32(&s.a.ticket) != s.ticket {
+			b.skip()
+			continue
+		}
+		if s.deadline <= now {
+			if s.claim() {
+				s.a.Code = Expired
+				l.tellLater(s.c)
+				expired++
+			}
+			b.skip()
+			continue
+		}
+		left := uint16(min((s.deadline-now)/int64(time.Millisecond), maxLeft))
+		if !b.add(s.a, s.deadline, left, l.p.frameAt) {
+			break
+		}
+	}
+	l.mu.Lock()
+	l.making = false
+	l.mu.Unlock()
+	if expired > 0 {
+		l.p.stats.Expired.Add(uint64(expired))
+	}
+	l.tell()
+	if len(b.entries) > 0 {
+		l.sequence++
+		l.p.seal(b, l.id, l.sequence)
+		l.p.stats.Asks.Add(uint64(b.asks))
+		l.p.stats.Folded.Add(uint64(b.asks - len(b.entries)))
+	}
+	return end
+}
+
+// answer hands the answers of a batch to its asks. An error means that the answer could not be read to its end: what
+// was handed out stays.
+func (l *lane) answer(body []byte) (err error) {
+	var h answerHeader
+	if body, err = readAnswerHeader(body, &h); err != nil {
+		return err
+	}
+	if h.count != len(l.batch.entries) {
+		return errAnswer
+	}
+	late := 0
+	for i := range l.batch.entries {
+		e := &l.batch.entries[i]
+		l.ans.Allowed.Each, l.ans.Denied.Each = l.each[0][:0], l.each[1][:0]
+		body, err = readAnswer(body, expected{int(e.wants), e.times, e.each}, &l.ans, l.p.intern)
+		if err != nil {
+			return err
+		}
+		if l.ans.Code == Decided {
+			l.ans.Holder = l.p.cfg.Peer.Name
+		}
+		var k uint32
+		for at := e.first; at >= 0; at = l.batch.next[int(at)-l.batch.base] {
+			s := &l.flight[at]
+			if s.claim() {
+				a := s.a
+				a.Via, a.Holder, a.HoldEpoch = l.ans.Via, l.ans.Holder, l.ans.HoldEpoch
+				if l.ans.Code == Decided {
+					e.handBack(k, &l.ans, &a.Outcome)
+				}
+				a.Code = l.ans.Code
+				l.tellLater(s.c)
+			} else {
+				late++
+			}
+			k++
+		}
+	}
+	if late > 0 {
+		l.p.stats.Late.Add(uint64(late))
+	}
+	if len(body) != 0 {
+		return errTrail
+	}
+	return nil
+}
+
+// fail answers asks with Failed, if nobody has answered them yet.
+func (l *lane) fail(slots []slot) {
+	n := 0
+	for i := range slots {
+		if s := &slots[i]; s.claim() {
+			s.a.Code = Failed
+			l.tellLater(s.c)
+			n++
+		}
+	}
+	l.tell()
+	l.p.stats.Failed.Add(uint64(n))
+}
+
+// failRest fails all that waits in the lane.
+func (l *lane) failRest() {
+	l.mu.Lock()
+	l.making = false
+	queue := l.queue
+	l.queue = nil
+	l.mu.Unlock()
+	l.fail(l.flight[l.done:])
+	l.fail(queue)
+	l.mu.Lock()
+	l.done = len(l.flight)
+	if l.queue == nil {
+		clear(queue)
+		l.queue = queue[:0]
+	}
+	l.mu.Unlock()
+}
+
+// tellLater counts one more answer for a call; those of one call mostly come in a row and are told at once.
+func (l *lane) tellLater(c *Call) {
+	if c != l.telling {
+		l.tell()
+		l.telling = c
+	}
+	l.tells++
+}
+
+func (l *lane) tell() {
+	if l.tells > 0 {
+		l.telling.told(l.tells)
+	}
+	l.telling, l.tells = nil, 0
+}

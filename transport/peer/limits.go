@@ -1,0 +1,48 @@
+package peer
+
+import "time"
+
+// Wire limits. Both ends check them; each has a test.
+const (
+	// MaxEntries bounds the entries of a batch, and with it how long one batch keeps a lane busy.
+	MaxEntries = 4096
+	// MaxBatch bounds a batch's bytes: what a connection may make the server hold.
+	MaxBatch = 256 << 10
+	// MaxAnswer bounds an answer's bytes. An entry claims the most that its answer can take before it is let
+	// into a batch, so that no answer is ever too long to be sent.
+	MaxAnswer = 1 << 20
+	// MaxTimes bounds how many asks fold into one entry.
+	MaxTimes = 1 << 16
+	// MaxName bounds the bytes of a member's name.
+	MaxName = 64
+	// MaxLanes bounds the lanes of a pipe: the server remembers one answer for each.
+	MaxLanes = 8
+	// MaxControl bounds a control message's bytes.
+	MaxControl = 1 << 20
+	// maxHead bounds the head of an HTTP request or answer; ours take about 100 bytes.
+	maxHead = 4096
+	// maxSpan bounds the durations of an answer: the longest window is 366 days.
+	maxSpan = 367 * 24 * time.Hour
+	// maxLeft is the longest time left that an entry can name, in milliseconds (about 65 s; callers wait at most 10).
+	maxLeft = 1<<16 - 1
+)
+
+// Timers. They belong to the family of PROTOCOL.md section 6, where Attempt and Down have their inequalities.
+const (
+	// Attempt is how long one sending of a batch waits for its answer.
+	Attempt = 100 * time.Millisecond
+	// Total is how long a batch is tried before its asks fail.
+	Total = 250 * time.Millisecond
+	// Down is how long a pipe that failed fails its asks at once.
+	Down = 300 * time.Millisecond
+	// sweepGap is the least time between two sweeps of a lane: how much later than its deadline an ask may be answered.
+	sweepGap = 4 * time.Millisecond
+	// maxTries bounds how often a batch is sent, so that a member that hangs up at once is not hammered.
+	maxTries = 8
+)
+
+// Paths of the two kinds of request.
+const (
+	BatchPath   = "/peer/v1/batch"
+	ControlPath = "/peer/v1/control"
+)

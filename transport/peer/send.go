@@ -1,0 +1,144 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// send sends the lane's batch until it is answered, and returns the answer's frame, or an error when all asks that are
+// left have failed.
+//
+// Which failures are tried again, with the same bytes, and which end it:
+//
+//   - no connection can be made: the member is not there. It ends, and the circuit opens.
+//   - the connection broke, before or after the batch was decided, nobody knows: again, on a new one. This is also what an idle
+//     connection looks like that the server closed.
+//   - no answer within Attempt: again, on a new connection; the server waits with the second until the first is decided.
+//   - the member refused the batch, or is shutting down: it ends.
+//
+// Trying again also ends when Total is over, and when nobody waits any more.
+func (l *lane) send() ([]byte, error) {
+	p, b := l.p, &l.batch
+	began := p.now()
+	for try := 1; ; try++ {
+		now := p.now()
+		until := min(now+int64(p.cfg.Attempt), began+int64(p.cfg.Total))
+		if try > 1 {
+			p.stats.Retries.Add(1)
+		}
+		if l.link == nil {
+			k, err := dial(p.ctx, &p.cfg, p.base.Add(time.Duration(until)))
+			if err != nil {
+				p.trip(err)
+				return nil, err
+			}
+			if !l.hold(k) {
+				return nil, ErrClosed
+			}
+		}
+		p.stats.BytesOut.Add(uint64(len(b.buf)))
+		body, keep, err := l.link.exchange(b.buf, MaxAnswer+macSize, p.base.Add(time.Duration(until)))
+		if !keep {
+			// The body stays good: it is the link's memory, not the connection's.
+			l.hangUp()
+		}
+		if err == nil {
+			p.stats.BytesIn.Add(uint64(len(body)))
+			if body, err = l.open(body); err == nil {
+				p.stats.Batches.Add(1)
+				p.stats.RTTMicros.Add(uint64(p.now()-now) / uint64(time.Microsecond))
+				p.healthy()
+				return body, nil
+			}
+			l.hangUp()
+		}
+		var refused httpError
+		switch {
+		case p.ctx.Err() != nil:
+			return nil, ErrClosed
+		case errors.Is(err, ErrRestarted), errors.Is(err, ErrSuperseded):
+			p.gone(err)
+			return nil, err
+		case errors.Is(err, errRefused):
+			return nil, err
+		case errors.Is(err, ErrDiffers), errors.As(err, &refused):
+			p.trip(err)
+			return nil, err
+		}
+		now = p.now()
+		if try == maxTries || now >= began+int64(p.cfg.Total) {
+			p.trip(err)
+			return nil, err
+		}
+		if now >= b.latest {
+			if isTimeout(err) {
+				p.trip(err)
+			}
+			return nil, err
+		}
+	}
+}
+
+// open checks that an answer is the one to this batch, and returns its frame.
+func (l *lane) open(body []byte) ([]byte, error) {
+	p := l.p
+	n := p.auth.size()
+	request := l.batch.buf[p.frameAt-n : p.frameAt]
+	if len(body) < n || !p.auth.check(batchAnswer, request, body[n:], body[:n]) {
+		return nil, errAnswer
+	}
+	body = body[n:]
+	var h answerHeader
+	if _, err := readAnswerHeader(body, &h); err != nil {
+		return nil, err
+	}
+	if h.start != p.cfg.Self.StartID || h.sequence != l.sequence || h.lane != l.id {
+		return nil, errAnswer
+	}
+	switch h.status {
+	case statusDone:
+		if h.answerer != p.cfg.Peer.StartID {
+			return nil, errAnswer
+		}
+		return body, nil
+	case statusRestarted:
+		return nil, fmt.Errorf("batch to %q, start ID %d: %w", p.cfg.Peer.Name, p.cfg.Peer.StartID, ErrRestarted)
+	case statusSuperseded:
+		return nil, fmt.Errorf("batch to %q: %w", p.cfg.Peer.Name, ErrSuperseded)
+	case statusDiffers:
+		return nil, fmt.Errorf("batch to %q: %w", p.cfg.Peer.Name, ErrDiffers)
+	}
+	return nil, errRefused
+}
+
+// hold makes the link the lane's, unless the pipe has been closed meanwhile.
+func (l *lane) hold(k *link) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		k.close()
+		return false
+	}
+	l.link = k
+	return true
+}
+
+// hangUp drops the connection, if there is one.
+func (l *lane) hangUp() {
+	l.mu.Lock()
+	k := l.link
+	l.link = nil
+	l.mu.Unlock()
+	k.close()
+}
+
+// close ends the lane's goroutine: hanging up ends what it waits for.
+func (l *lane) close() {
+	l.mu.Lock()
+	l.closed = true
+	k := l.link
+	l.mu.Unlock()
+	l.cond.Signal()
+	k.close()
+}
