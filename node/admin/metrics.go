@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"net/http"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/stint-limiter/stint/transport"
+)
+
+// DoorStats are the counters of one door.
+type DoorStats struct {
+	Door string // check, auth
+	// Answers counts requests by what became of them, in a few fixed words: ok, denied, bad, too-large, unavailable.
+	Answers map[string]uint64
+}
+
+// metrics returns the /metrics page. Each page has a registry of its own, so that many nodes fit in one process.
+func (a *admin) metrics() http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{a})
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+}
+
+// collector reads the atomics of all rooms when a scrape comes.
+type collector struct{ *admin }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("stint_"+name, help, labels, nil)
+}
+
+var (
+	descInfo      = desc("info", "Version and node name; always 1.", "version", "go", "node")
+	descPhase     = desc("ready", "1 while the node serves.")
+	descChecks    = desc("checks_total", "Checks that this node was asked, by where the decision came from and what it was.", "via", "allowed")
+	descRetried   = desc("forward_retries_total", "Forwarded checks sent once more: moved, told to wait, or failed.")
+	descMoved     = desc("forward_moved_total", "Answers `moved` from members that no longer held the partition.")
+	descHeld      = desc("partitions_held", "Partitions that this node decides for.")
+	descOpened    = desc("partitions_opened_total", "Partitions that this node began to hold.")
+	descResets    = desc("partition_resets_total", "Partitions that started afresh though another member may have spent in them, by what moved them.", "cause")
+	descShut      = desc("partitions_shut_total", "Partitions that this node let go of.")
+	descDropped   = desc("lines_dropped_total", "Lines dropped with partitions that were let go of.")
+	descLines     = desc("lines", "Lines in memory.")
+	descBytes     = desc("lines_bytes", "Memory of the lines, used or not.")
+	descExpired   = desc("lines_expired_total", "Lines dropped because they were fresh again.")
+	descEvicted   = desc("lines_evicted_total", "Lines dropped before they were fresh, for want of room.")
+	descFull      = desc("checks_full_total", "Checks that found no room for their line.")
+	descMembers   = desc("members", "Members as this node sees them.", "state")
+	descRings     = desc("members_other_ring", "Present members whose last word names another ring than this node's.")
+	descBatches   = desc("peer_batches_total", "Batches sent to a member.", "peer")
+	descAsks      = desc("peer_asks_total", "Checks forwarded to a member.", "peer")
+	descFolded    = desc("peer_asks_folded_total", "Forwarded checks that shared an entry with an equal one.", "peer")
+	descPeerFails = desc("peer_asks_failed_total", "Forwarded checks without an answer, by cause.", "peer", "cause")
+	descPeerTries = desc("peer_batch_retries_total", "Batches sent again because their connection failed.", "peer")
+	descHealthy   = desc("peer_healthy", "1 while the pipe to the member works.", "peer")
+	descAnswers   = desc("http_answers_total", "Requests that a door has answered.", "door", "answer")
+)
+
+func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	s := c.Node.Stats()
+	gauge(descInfo, 1, c.Version, runtime.Version(), c.Node.Name())
+	gauge(descPhase, oneIf(c.Node.Ready()))
+	for via, counts := range s.Decisions {
+		counter(descChecks, counts[0], transport.Via(via).String(), "false")
+		counter(descChecks, counts[1], transport.Via(via).String(), "true")
+	}
+	counter(descRetried, s.Retried)
+	counter(descMoved, s.Moved)
+	gauge(descHeld, float64(s.Held))
+	counter(descOpened, s.Opened)
+	for cause, n := range s.Resets {
+		counter(descResets, n, cause)
+	}
+	counter(descShut, s.Shut)
+	counter(descDropped, s.Dropped)
+	gauge(descLines, float64(s.Table.Lines))
+	gauge(descBytes, float64(s.Table.Bytes))
+	counter(descExpired, s.Table.Expired)
+	counter(descEvicted, s.Table.Evicted)
+	counter(descFull, s.Table.Full)
+	c.collectMembers(gauge)
+	for name, p := range s.Pipes {
+		counter(descBatches, p.Batches.Load(), name)
+		counter(descAsks, p.Asks.Load(), name)
+		counter(descFolded, p.Folded.Load(), name)
+		counter(descPeerFails, p.Expired.Load(), name, "expired")
+		counter(descPeerFails, p.Shed.Load(), name, "shed")
+		counter(descPeerFails, p.Failed.Load(), name, "failed")
+		counter(descPeerTries, p.Retries.Load(), name)
+		gauge(descHealthy, oneIf(p.Healthy), name)
+	}
+	if c.Doors != nil {
+		for _, d := range c.Doors() {
+			for answer, n := range d.Answers {
+				counter(descAnswers, n, d.Door, answer)
+			}
+		}
+	}
+}
+
+// collectMembers counts the members by state. Names are no labels here: the dead are remembered for a while, and would pile up.
+func (c collector) collectMembers(gauge func(*prometheus.Desc, float64, ...string)) {
+	states := map[string]int{"alive": 0, "suspect": 0, "left": 0, "dead": 0}
+	other := 0
+	ring := c.Node.Ring()
+	for _, m := range c.Node.Gossip().View().Members {
+		states[m.State.String()]++
+		if ring != nil && m.Live() && m.RingID != uint64(ring.ID()) {
+			other++
+		}
+	}
+	for state, n := range states {
+		gauge(descMembers, float64(n), state)
+	}
+	gauge(descRings, float64(other))
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,107 @@
+package node
+
+import (
+	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/ring"
+	"github.com/stint-limiter/stint/transport"
+)
+
+// work is the scratch memory of one request.
+type work struct {
+	wants []bucket.Want
+	away  []away
+	going []going
+}
+
+// away is a check that could not be decided here.
+type away struct {
+	check     int // index in the request
+	partition int
+	key       bucket.KeyHash
+}
+
+// Check decides the checks of a request: those on partitions held here at once, the others by their holders. It is
+// the transport.Checker of a node.
+func (n *Node) Check(r *transport.Request) {
+	now := n.clock.Now()
+	w := n.work.Get().(*work)
+	w.away = w.away[:0]
+	r.Decisions = grow(r.Decisions, len(r.Checks))
+	for i := range r.Checks {
+		c := &r.Checks[i]
+		key := n.hasher.Key(c.Key)
+		p := key.Partition(ring.Partitions)
+		if rt := n.routes[p].Load(); rt.here && n.here(now, rt, c, key, p, w, &r.Decisions[i]) {
+			continue
+		}
+		w.away = append(w.away, away{i, p, key})
+	}
+	if len(w.away) > 0 {
+		n.forward(r, w)
+	}
+	for i := range r.Decisions {
+		n.stats.count(&r.Decisions[i])
+	}
+	n.work.Put(w)
+}
+
+// here decides a check at this node's own partition; false if the partition is not held here, or frozen.
+func (n *Node) here(now bucket.Instant, rt *route, c *transport.Check, key bucket.KeyHash, partition int, w *work, d *transport.Decision) bool {
+	w.wants = appendWants(w.wants[:0], c, key)
+	part := n.table.Partition(partition)
+	d.Each = each(d.Each, c)
+	var err error
+	if c.Hits < 0 {
+		err = part.Give(now, w.wants, uint32(-c.Hits), c.Receipt, &d.Outcome)
+	} else {
+		err = part.Take(now, w.wants, uint32(c.Hits), &d.Outcome)
+	}
+	if err != nil {
+		return false
+	}
+	d.Holder, d.Epoch, d.Via = n.cfg.Name, rt.epoch, transport.ViaHolder
+	n.settle(d)
+	return true
+}
+
+// settle gives an answered check the answer of on_full where the holder found no room for its line.
+func (n *Node) settle(d *transport.Decision) {
+	if d.Full {
+		d.Outcome = bucket.Outcome{Allowed: n.cfg.OnFull == transport.Allow, Full: true, By: -1}
+		d.Via = transport.ViaFull
+	}
+}
+
+// unavailable answers a check that nobody could decide.
+func (n *Node) unavailable(c *transport.Check, d *transport.Decision) {
+	mode := c.Unavailable
+	if mode == transport.ByDefault {
+		mode = n.cfg.FailureMode
+	}
+	*d = transport.Decision{Via: transport.ViaUnavailable}
+	d.By, d.Allowed = -1, mode == transport.Allow
+}
+
+func appendWants(to []bucket.Want, c *transport.Check, key bucket.KeyHash) []bucket.Want {
+	for i := range c.Limits {
+		l := &c.Limits[i]
+		to = append(to, bucket.Want{ID: key.ID(l.Window, l.Scope), Limit: l.Limit, Shadow: l.Shadow, CountDenied: l.CountDenied})
+	}
+	return to
+}
+
+// each returns memory for the states of all limits where the check asks for them, nil where not.
+func each(old []bucket.State, c *transport.Check) []bucket.State {
+	if !c.Each {
+		return nil
+	}
+	return grow(old, len(c.Limits))
+}
+
+// grow returns s with length n, in its own memory if that is large enough.
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}

@@ -1,0 +1,79 @@
+package node
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/node/members"
+	"github.com/stint-limiter/stint/transport"
+	"github.com/stint-limiter/stint/transport/peer"
+)
+
+// Gossip is what a node needs of membership: *members.Members, or an in-memory one in a test.
+type Gossip interface {
+	// View returns the present view: immutable, this node included.
+	View() *members.View
+	// Changed is kicked when the view has changed.
+	Changed() <-chan struct{}
+	// SetLocal gossips what this node says of itself. It does not block.
+	SetLocal(members.Local)
+	// Alone reports whether there is nobody to call but the node itself.
+	Alone() bool
+	// Leave says goodbye, waiting at most so long until it is on its way.
+	Leave(timeout time.Duration) error
+	// Close stops without a word.
+	Close() error
+}
+
+// A Config is what a node is made from. Name, StartID and Gossip are required.
+type Config struct {
+	// Name is unique among the members, 1 to 64 bytes.
+	Name string
+	// StartID tells this start of the node from all earlier ones of the same name, and is higher: Unix nanoseconds do.
+	StartID uint64
+	Gossip  Gossip
+	// First: begin at once, without waiting for anybody, as a node does that has nobody to call.
+	First bool
+
+	// Hasher is that of the cluster's hash key.
+	Hasher bucket.Hasher
+	// MaxLines bounds the node's memory; 0 is the default, 8,388,608 lines.
+	MaxLines int
+	// FailureMode answers checks that name none when nobody can decide. Default: Allow.
+	FailureMode transport.Mode
+	// OnFull answers a check whose line found no room. Default: Allow.
+	OnFull transport.Mode
+	// Pipe returns the pipe to a member. The node closes it when the member is gone or started anew.
+	Pipe func(name string, startID uint64, addr string) (*peer.Pipe, error)
+
+	Clock *transport.Clock // nil: a new one
+	Log   *slog.Logger     // nil: slog.Default()
+}
+
+func (c *Config) fill() error {
+	switch {
+	case c.Name == "" || len(c.Name) > 64:
+		return fmt.Errorf("node: name %q: a name is 1 to 64 bytes", c.Name)
+	case c.StartID == 0:
+		return fmt.Errorf("node: no start ID")
+	case c.Gossip == nil || c.Pipe == nil:
+		return fmt.Errorf("node: no gossip or no pipes to other members")
+	case c.MaxLines < 0:
+		return fmt.Errorf("node: max-lines %d: cannot be negative", c.MaxLines)
+	}
+	if c.FailureMode == transport.ByDefault {
+		c.FailureMode = transport.Allow
+	}
+	if c.OnFull == transport.ByDefault {
+		c.OnFull = transport.Allow
+	}
+	if c.Clock == nil {
+		c.Clock = transport.NewClock()
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return nil
+}
