@@ -1,42 +1,213 @@
 package policy
 
 import (
+	"bytes"
+	"errors"
+
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/transport"
 )
 
-// A Plan is what a policy asks of a request: one check per distinct key, each under the limits of all rules that
-// count by that key. A Plan may be used again for another request; the memory of its keys is its own.
-type Plan struct {
-	// Checks go to transport.Together. None: no rule matched, and the request is not limited.
-	Checks []transport.Check
-}
-
-// Plan matches a request against the policy and fills in the plan. now decides which overrides have ended. An error
-// means the policy cannot be applied to this request (more than MaxKeys keys or bucket.MaxWants limits at once); then
-// failure_mode answers.
-func (p *Policy) Plan(r *Request, now bucket.Instant, plan *Plan) error { panic("stub") }
-
 // MaxKeys is how many distinct keys one request may be counted under: each is a round trip of its own.
 const MaxKeys = 4
 
-// An Answer is what the policy sends for a decided plan.
-type Answer struct {
-	Allowed bool
-	Rule    string // the deciding rule
-	Status  int    // 200 where allowed
-	Headers []Header
-	Body    []byte // nil where allowed
-	// Decision is the deciding one, and By its limit; nil where no rule matched or nobody could decide.
-	Decision *transport.Decision
-	By       *transport.Limit
+var (
+	// ErrKeys is what Plan answers where a request is to be counted under more than MaxKeys keys.
+	ErrKeys = errors.New("policy: the request matches rules with more than 4 different keys; give rules that meet fewer kinds of keys")
+	// ErrLimits is what Plan answers where one key is to be counted under more than bucket.MaxWants limits.
+	ErrLimits = errors.New("policy: the request matches rules with more than 64 limits on one key; make fewer rules match it")
+)
+
+// A Plan is what a policy asks of a request: one check per distinct key, each under the limits of all rules that
+// count by that key. A Plan may be used again for another request; the memory of its keys is its own. It is for one
+// goroutine at a time. The zero Plan is ready to use.
+type Plan struct {
+	// Checks go to transport.Together. None: no rule matched, and the request is not limited. Their order is that of
+	// the first rule of each key in the file. A door may change Hits, which is 1.
+	Checks []transport.Check
+
+	lookup  lookup
+	applied []contribution // by the rules that match, in the file's order
+	keys    []planned
+	ofAlt   []int // by alternative: 0 not looked up, -1 absent, else 1 + its index in keys
+	keyText []byte
+	scratch []byte
 }
 
-// A Header is one line of an answer.
-type Header struct{ Name, Value string }
+// planned is one key of the request.
+type planned struct {
+	from, to int // in keyText
+	rules    int // how many rules count by it
+	last     int // the last of them, in applied
+}
 
-// Render turns the decisions on a plan's checks into the answer. now is the instant at which they were made: every
-// form of `reset` is that instant plus the decision's, rounded up to a whole second once.
-func (p *Policy) Render(plan *Plan, decisions []transport.Decision, now bucket.Instant, a *Answer) {
-	panic("stub")
+// Plan matches a request against the policy and fills in the plan. now decides which overrides have ended. In steady state
+// it allocates nothing.
+//
+// A rule applies if one of its patterns matches and all of `when` holds; `otherwise` applies to what no other rule
+// matches, whether or not that rule found its key. Of a rule's keys the first counts whose parts are all present;
+// if there is none the rule is skipped.
+//
+// An error means that the policy cannot be applied in full (ErrKeys, ErrLimits); failure_mode may answer then. The plan has
+// what fits, by the file's order, so a door that goes on with it still limits what can be limited.
+func (p *Policy) Plan(r *Request, now bucket.Instant, plan *Plan) error {
+	run := p.ready()
+	plan.begin(run, r)
+	defer plan.lookup.end()
+	matched, otherwise := false, false
+	for i := range run.rules {
+		rule := &run.rules[i]
+		if rule.otherwise {
+			otherwise = true
+			continue
+		}
+		if m, ok := plan.matches(rule); ok {
+			matched = true
+			plan.apply(rule, m, now)
+		}
+	}
+	if otherwise && !matched {
+		for i := range run.rules {
+			if rule := &run.rules[i]; rule.otherwise && plan.allHold(rule, nil) {
+				plan.apply(rule, nil, now)
+			}
+		}
+	}
+	return plan.combine(run)
+}
+
+func (plan *Plan) begin(run *runner, r *Request) {
+	plan.lookup.begin(run, r)
+	plan.Checks, plan.applied, plan.keys, plan.keyText = plan.Checks[:0], plan.applied[:0], plan.keys[:0], plan.keyText[:0]
+	if cap(plan.ofAlt) < run.alts {
+		plan.ofAlt = make([]int, run.alts)
+	}
+	plan.ofAlt = plan.ofAlt[:run.alts]
+	clear(plan.ofAlt)
+}
+
+// matches reports whether a rule that is not `otherwise` applies, and by which of its patterns.
+func (plan *Plan) matches(rule *runRule) (*pattern, bool) {
+	l := &plan.lookup
+	if len(rule.patterns) == 0 {
+		return nil, plan.allHold(rule, nil)
+	}
+	for i := range rule.patterns {
+		m := &rule.patterns[i]
+		if m.match(l.r.Method, &l.target, l.policy.ignoreCase) && plan.allHold(rule, m) {
+			return m, true
+		}
+	}
+	return nil, false
+}
+
+func (plan *Plan) allHold(rule *runRule, m *pattern) bool {
+	for i := range rule.when {
+		if !plan.lookup.holds(&rule.when[i], m) {
+			return false
+		}
+	}
+	return true
+}
+
+// apply adds what a rule asks for.
+func (plan *Plan) apply(rule *runRule, m *pattern, now bucket.Instant) {
+	for i := range rule.keys {
+		a := &rule.keys[i]
+		k := plan.key(a, m)
+		if k < 0 {
+			continue
+		}
+		c := contribution{rule: rule, override: -1, key: k, limits: rule.limits}
+		for j := range rule.overrides {
+			if o := &rule.overrides[j]; now < o.until && plan.overrides(o, a, m) {
+				if o.unlimited {
+					return
+				}
+				c.override, c.limits = j, o.limits
+				break
+			}
+		}
+		plan.keys[k].rules++
+		plan.keys[k].last = len(plan.applied)
+		plan.applied = append(plan.applied, c)
+		return
+	}
+}
+
+// overrides reports whether an override is for this caller: it names parts of the key that is counted by, and all of them
+// are as it says.
+func (plan *Plan) overrides(o *runOverride, a *alternative, m *pattern) bool {
+	for i := range o.matches {
+		part := false
+		for _, attribute := range a.parts {
+			part = part || attribute == o.matches[i].attribute
+		}
+		if !part || !plan.lookup.holds(&o.matches[i], m) {
+			return false
+		}
+	}
+	return len(o.matches) > 0
+}
+
+// key returns the index of an alternative's key in plan.keys, -1 where some part is absent.
+func (plan *Plan) key(a *alternative, m *pattern) int {
+	if a.number >= 0 && plan.ofAlt[a.number] != 0 {
+		return max(plan.ofAlt[a.number]-1, -1)
+	}
+	from := len(plan.keyText)
+	k, ok := -1, false
+	if plan.keyText, ok = plan.lookup.appendKey(plan.keyText, a, m); ok {
+		for i := range plan.keys {
+			if bytes.Equal(plan.keyText[plan.keys[i].from:plan.keys[i].to], plan.keyText[from:]) {
+				k = i
+			}
+		}
+		if k < 0 {
+			k = len(plan.keys)
+			plan.keys = append(plan.keys, planned{from: from, to: len(plan.keyText)})
+		} else {
+			plan.keyText = plan.keyText[:from]
+		}
+	}
+	if a.number >= 0 {
+		plan.ofAlt[a.number] = k + 1
+		if k < 0 {
+			plan.ofAlt[a.number] = -1
+		}
+	}
+	return k
+}
+
+// combine makes the checks.
+func (plan *Plan) combine(run *runner) (err error) {
+	for k := range plan.keys {
+		key := &plan.keys[k]
+		if key.rules == 0 {
+			continue // for this caller all its rules are unlimited
+		}
+		if len(plan.Checks) == MaxKeys {
+			return ErrKeys
+		}
+		var c *combination
+		if last := &plan.applied[key.last]; key.rules > 1 {
+			c, plan.scratch = run.combinations.get(plan.applied, k, plan.scratch)
+		} else if last.override < 0 {
+			c = last.rule.whole
+		} else {
+			c = last.rule.overrides[last.override].whole
+		}
+		if c.cut {
+			err = ErrLimits
+		}
+		plan.Checks = append(plan.Checks, transport.Check{
+			Key:         plan.keyText[key.from:key.to:key.to],
+			Limits:      c.limits,
+			Hits:        1,
+			Unavailable: c.mode,
+			OnSplit:     c.onSplit,
+			Each:        run.each,
+		})
+	}
+	return err
 }

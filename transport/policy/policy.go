@@ -22,6 +22,11 @@ type Policy struct {
 	denied      denied
 	countDenied bool
 	ignoreCase  bool
+	// mode and onSplit are those of rules that name none; the rules have them already.
+	mode    transport.Mode
+	onSplit transport.OnSplit
+
+	run compiled // what it is turned into when it is first used
 }
 
 type clientIP struct {

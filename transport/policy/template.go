@@ -208,7 +208,7 @@ type numbers struct {
 	resetUnix        int64
 	retryAfter       int64
 	rule             string
-	each             func(dst []byte, v value) []byte // the structured fields; nil: they are empty
+	fields           func(dst []byte, v value) []byte // the structured fields; nil: they are empty
 }
 
 func (n *numbers) append(dst []byte, v value) []byte {
@@ -232,8 +232,8 @@ func (n *numbers) append(dst []byte, v value) []byte {
 	case valueRule:
 		return append(dst, n.rule...)
 	case valueRateLimit, valueRateLimitPolicy:
-		if n.each != nil {
-			return n.each(dst, v)
+		if n.fields != nil {
+			return n.fields(dst, v)
 		}
 	}
 	return dst

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func mustTemplate(t testing.TB, text string) template {
+func testTemplate(t testing.TB, text string) template {
 	t.Helper()
 	tpl, faults := parseTemplate(text)
 	if len(faults) > 0 {
@@ -17,14 +17,14 @@ func mustTemplate(t testing.TB, text string) template {
 
 func TestTemplateValues(t *testing.T) {
 	n := &numbers{limit: 900, remaining: 0, current: 905, window: 1800, reset: 296, resetUnix: 1612197198, retryAfter: 297, rule: "api",
-		each: func(dst []byte, v value) []byte { return append(dst, values[v].name...) }}
+		fields: func(dst []byte, v value) []byte { return append(dst, values[v].name...) }}
 	for _, c := range []struct{ text, want string }{
 		{"", ""}, {"plain", "plain"}, {"${limit}", "900"}, {"${remaining}", "0"}, {"a${current}b", "a905b"}, {"${window}", "1800"},
 		{"${reset}", "296"}, {"${reset_unix}", "1612197198"}, {"${reset_time}", "2021-02-01T16:33:18.000Z"}, {"${retry_after}", "297"},
 		{"${rule}", "api"}, {"${ratelimit}", "ratelimit"}, {"${ratelimit_policy}", "ratelimit_policy"},
 		{"$${limit}", "${limit}"}, {"$$${limit}", "$${limit}"}, {"$${${limit}", "${900"}, {"$", "$"}, {"$$", "$$"}, {"{limit}", "{limit}"}, {"$5 ${limit}${limit}", "$5 900900"},
 	} {
-		tpl := mustTemplate(t, c.text)
+		tpl := testTemplate(t, c.text)
 		if got := string(tpl.append(nil, n)); got != c.want {
 			t.Errorf("%q: %q, want %q", c.text, got, c.want)
 		}
@@ -53,7 +53,7 @@ func TestTemplateFaults(t *testing.T) {
 
 func TestTemplateDummyKnowsWhereItCameFrom(t *testing.T) {
 	text := "{\"a\":${limit},\"b\":\"$${x}\",\"t\":\"${reset_time}\""
-	tpl := mustTemplate(t, text)
+	tpl := testTemplate(t, text)
 	dummy, origin := tpl.dummy()
 	if want := "{\"a\":100,\"b\":\"${x}\",\"t\":\"2021-02-01T16:33:18.000Z\""; dummy != want {
 		t.Fatalf("%s", dummy)
@@ -72,7 +72,7 @@ func TestTemplateDummyKnowsWhereItCameFrom(t *testing.T) {
 }
 
 func TestTemplateUses(t *testing.T) {
-	tpl := mustTemplate(t, "$${current} ${limit}")
+	tpl := testTemplate(t, "$${current} ${limit}")
 	if tpl.uses(valueCurrent) || !tpl.uses(valueLimit) {
 		t.Error("uses is wrong")
 	}
