@@ -62,7 +62,7 @@ func startOne(t *testing.T, name string, seeds ...string) *one {
 	n, err := New(Config{
 		Name: name, StartID: start, Gossip: g, Log: log, MaxLines: 100_000, Hasher: bucket.NewHasher(nil),
 		Pipe: func(name string, startID uint64, addr string) (*peer.Pipe, error) {
-			return peer.NewPipe(peer.PipeConfig{Self: self, Peer: peer.Member{Name: name, StartID: startID}, Addr: addr, Hello: hello, Log: log})
+			return peer.NewPipe(peer.PipeConfig{Self: self, Peer: peer.Member{Name: name, StartID: startID}, Addr: addr, Hello: hello, Log: log, Attempt: Attempt, Total: Total})
 		},
 	})
 	if err != nil {

@@ -76,7 +76,6 @@ type part struct {
 	state State
 	hold  Hold   // the newest hold known to be installed or, while only the ring is known, expected
 	floor uint64 // the highest epoch heard of in anything
-	heard bool   // another member was home, so it may have spent
 }
 
 // New returns the machine of a node, which holds nothing yet.
@@ -106,15 +105,14 @@ func (m *Machine) ringChanged(e RingChanged) []Effect {
 		switch {
 		case mine && p.state == None:
 			p.floor = max(p.floor, p.hold.Epoch) + 1
-			out = append(out, Open{Partition: i, Epoch: p.floor, Reset: p.heard || !e.Cold})
-			p.state, p.hold, p.heard = Held, Hold{p.floor, m.start, m.self}, false
+			out = append(out, Open{Partition: i, Epoch: p.floor, Reset: !e.Cold})
+			p.state, p.hold = Held, Hold{p.floor, m.start, m.self}
 		case !mine && p.state == Held:
 			out = append(out, Shut{Partition: i, To: home})
-			p.state, p.heard = None, true
+			p.state = None
 			p.hold = Hold{p.floor, start, home}
 		case !mine:
 			// The home is believed to hold it. That it may not is what its answer `moved` or `wait` is for.
-			p.heard = p.heard || home != m.self && home != ""
 			p.hold = Hold{p.floor, start, home}
 		}
 	}

@@ -46,7 +46,7 @@ func TestRingChanges(t *testing.T) {
 			[]string{"open 0@1, open 1@1", ""}},
 		{"home moves away and comes back", 2, []Event{ring("aa", true, true), ring("ab", true, false), ring("aa", true, false)},
 			[]string{"open 0@1, open 1@1", "shut 1>b", "reset 1@2"}},
-		{"home elsewhere before, though all was cold", 1, []Event{ring("b", false, true), ring("a", true, true)}, []string{"", "reset 0@1"}},
+		{"nothing was held anywhere, whoever was home before", 1, []Event{ring("b", false, true), ring("a", true, true)}, []string{"", "open 0@1"}},
 		{"a leaver lets go of all", 3, []Event{ring("aab", true, true), ring("bbb", false, false)},
 			[]string{"open 0@1, open 1@1", "shut 0>b, shut 1>b"}},
 		{"epochs go above what was heard", 1, []Event{ring("b", true, true), Learned{0, 7}, Learned{0, 3}, ring("a", true, false)},
