@@ -4,7 +4,7 @@ import "strings"
 
 // Did you mean: what somebody wrote, and the word of ours that they most likely had in mind. A list of the words that
 // other limiters use comes first, then the beginning of one of ours, then the fewest slips of the finger. Prefix beats
-// edit distance: `fixed` is the beginning of fixed_window, although token_bucket-like words may be fewer edits away.
+// edit distance: `fixed` is seven edits away from fixed_window, and yet nobody means anything else by it.
 
 // foreign maps words of other limiters, proxies and frameworks to ours. A word with several meanings here lists them
 // all: only one of them is ever a candidate at one place of the file.
