@@ -43,15 +43,22 @@ func clusterWord(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	fmt.Printf("%d nodes, logs in %s\n", nodes, g.Dir)
-	ended := make(chan *proc.Node, len(cl.Nodes))
 	for _, n := range cl.Nodes {
 		fmt.Printf("  %s  pid %d  checks %s  admin http://%s\n", n.Name, n.PID(), n.Checks(), n.Admin())
+	}
+	fmt.Printf("ask one of them:\n  curl http://%s/v1/check -d '{\"checks\":[{\"key\":\"account:42\",\"limits\":[\"5/1m\"]}]}'\nCtrl-C ends them.\n", cl.Nodes[0].Checks())
+	return keep(ctx, cl)
+}
+
+// keep waits for ctx to end, or for a node to, which is an error.
+func keep(ctx context.Context, cl *proc.Cluster) error {
+	ended := make(chan *proc.Node, len(cl.Nodes))
+	for _, n := range cl.Nodes {
 		go func() {
 			<-n.Done()
 			ended <- n
 		}()
 	}
-	fmt.Printf("ask one of them:\n  curl http://%s/v1/check -d '{\"checks\":[{\"key\":\"account:42\",\"limits\":[\"5/1m\"]}]}'\nCtrl-C ends them.\n", cl.Nodes[0].Checks())
 	select {
 	case <-ctx.Done():
 		return nil

@@ -3,6 +3,7 @@
 //	run       start the echo, Redis and a cluster, load them in turn, print the table (this is `make bench`)
 //	load      load servers that already run
 //	cluster   start a cluster of stint processes and keep it until Ctrl-C
+//	demo      start three nodes, show that they count together, keep them (this is `make run`)
 //	echo      be the echo: a server that decodes a check and always says yes
 //	help      flags and workloads
 //

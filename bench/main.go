@@ -25,6 +25,7 @@ func words() []word {
 		{"run", "[flags]", "start the echo, Redis and a cluster, load them in turn, print the table", runWord},
 		{"load", "--addr HOST:PORT,… [flags]", "load servers that already run", loadWord},
 		{"cluster", "[N] [flags]", "start N (3) stint processes and keep them until Ctrl-C", clusterWord},
+		{"demo", "[flags]", "start three nodes, show that they count together, keep them until Ctrl-C", demoWord},
 		{"echo", "[--addr HOST:PORT]", "be the echo: decode a check, always say yes", echoWord},
 		{"help", "", "this", helpWord},
 	}

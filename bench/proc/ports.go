@@ -38,6 +38,12 @@ func FreePort() (int, error) {
 	return p[0], nil
 }
 
+// PortsFree reports whether StartCluster could start so many nodes from this port on.
+func PortsFree(first, nodes int) bool {
+	_, err := portsFrom(first, nodes)
+	return err == nil
+}
+
 func familyFree(base int) bool {
 	for p := base; p < base+family; p++ {
 		addr := loopback(p)
