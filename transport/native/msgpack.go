@@ -75,7 +75,8 @@ func (s *msgpackSource) field() ([]byte, bool, error) {
 	if more, _ := s.element(); !more {
 		return nil, false, nil
 	}
-	name, err := s.text()
+	// Names are compared, never passed on, so it does not matter whether they are UTF-8.
+	name, err := s.bytes()
 	return name, true, err
 }
 
@@ -89,6 +90,14 @@ func (s *msgpackSource) element() (bool, error) {
 }
 
 func (s *msgpackSource) text() ([]byte, error) {
+	text, err := s.bytes()
+	if err == nil && !utf8.Valid(text) {
+		return nil, errUTF8
+	}
+	return text, err
+}
+
+func (s *msgpackSource) bytes() ([]byte, error) {
 	if len(s.b) == 0 {
 		return nil, errEnds
 	}
@@ -109,12 +118,8 @@ func (s *msgpackSource) text() ([]byte, error) {
 	if uint64(n) > uint64(len(b)) {
 		return nil, errEnds
 	}
-	text := b[:n:n]
-	if !utf8.Valid(text) {
-		return nil, errUTF8
-	}
 	s.b = b[n:]
-	return text, nil
+	return b[:n:n], nil
 }
 
 func (s *msgpackSource) integer() (int64, error) {

@@ -198,8 +198,9 @@ func (c *call) readCheck(s source) error {
 	if has&hasAttributes != 0 {
 		return c.planItem(&it, policy, check.Hits)
 	}
-	if err := transport.ValidKey(check.Key); err != nil {
-		return err
+	// That it is UTF-8 the source has seen to.
+	if n := len(check.Key); n == 0 || n > transport.MaxKey {
+		return transport.ValidKey(check.Key)
 	}
 	var err error
 	if check.Limits, err = c.door.limits.Limits(c.texts); err != nil {

@@ -1,0 +1,71 @@
+package transport
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stint-limiter/stint/bucket"
+)
+
+// script answers each request with the next decisions it holds, and keeps what it was asked.
+type script struct {
+	answers [][]Decision
+	asked   []Request
+}
+
+func (s *script) Check(r *Request) {
+	s.asked = append(s.asked, Request{Checks: append([]Check(nil), r.Checks...), Deadline: r.Deadline})
+	r.Decisions = make([]Decision, len(r.Checks))
+	if len(s.answers) > 0 {
+		copy(r.Decisions, s.answers[0])
+		s.answers = s.answers[1:]
+	}
+}
+
+func decided(allowed bool, via Via, receipt bucket.Receipt) Decision {
+	return Decision{Outcome: bucket.Outcome{Allowed: allowed, Receipt: receipt}, Via: via}
+}
+
+func TestTogether(t *testing.T) {
+	yes, no := decided(true, ViaHolder, 7), decided(false, ViaHolder, 0)
+	for _, c := range []struct {
+		name    string
+		hits    int64
+		answers []Decision
+		allowed bool
+		back    map[string]bucket.Receipt // keys given back, with their receipts
+	}{
+		{"all allowed", 1, []Decision{yes, yes, yes}, true, nil},
+		{"all denied", 1, []Decision{no, no, no}, false, nil},
+		{"one denied", 2, []Decision{yes, no, yes}, false, map[string]bucket.Receipt{"a": 7, "c": 7}},
+		{"what was never taken stays", 1, []Decision{no, decided(true, ViaUnavailable, 0), decided(true, ViaFull, 0)}, false, nil},
+		{"a lease's hit goes back too", 1, []Decision{no, decided(true, ViaLease, 3), no}, false, map[string]bucket.Receipt{"b": 3}},
+		{"a peek takes nothing", 0, []Decision{yes, no, yes}, false, nil},
+		{"giving back is not undone", -1, []Decision{yes, no, yes}, false, nil},
+	} {
+		s := &script{answers: [][]Decision{c.answers}}
+		r := &Request{Deadline: time.Unix(100, 0)}
+		for _, k := range []string{"a", "b", "c"} {
+			r.Checks = append(r.Checks, Check{Key: []byte(k), Hits: c.hits, Limits: []Limit{limit(t, "10/1m")}})
+		}
+		if got := Together(s, r); got != c.allowed {
+			t.Errorf("%s: %v", c.name, got)
+		}
+		var back map[string]bucket.Receipt
+		for _, a := range s.asked[1:] {
+			for _, k := range a.Checks {
+				if back == nil {
+					back = map[string]bucket.Receipt{}
+				}
+				back[string(k.Key)] = k.Receipt
+				if k.Hits != -c.hits || len(k.Limits) != 1 || !a.Deadline.Equal(r.Deadline) {
+					t.Errorf("%s: gave back %+v until %v", c.name, k, a.Deadline)
+				}
+			}
+		}
+		if len(s.asked) > 2 || !reflect.DeepEqual(back, c.back) {
+			t.Errorf("%s: gave back %v in %d requests, want %v", c.name, back, len(s.asked)-1, c.back)
+		}
+	}
+}
