@@ -78,6 +78,7 @@ func (l *lookup) value(attribute int, m *pattern) (text []byte, asIs, ok bool) {
 			l.read(v, &l.attributes[attribute+1], m)
 		}
 		if v.state == absent {
+			*v = reading{state: absent}
 			l.text = l.text[:from]
 		} else {
 			v.to = len(l.text)
