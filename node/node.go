@@ -43,10 +43,11 @@ type Node struct {
 	hasher bucket.Hasher
 	table  *bucket.Table
 
-	phase  atomic.Int32
-	routes []atomic.Pointer[route] // one per partition; see routes.go
-	pipes  pipes
-	ring   atomic.Pointer[ring.Ring] // the ring in force; nil before the first
+	phase    atomic.Int32
+	draining atomic.Bool
+	routes   []atomic.Pointer[route] // one per partition; see routes.go
+	pipes    pipes
+	ring     atomic.Pointer[ring.Ring] // the ring in force; nil before the first
 
 	// These belong to the loop's goroutine.
 	view     *members.View
@@ -99,8 +100,12 @@ func (n *Node) Name() string { return n.cfg.Name }
 func (n *Node) Phase() Phase { return Phase(n.phase.Load()) }
 
 // Ready says whether the node holds every partition that it is home to. It speaks of the node's own state only and never turns
-// because of a peer; once true it turns false only when the node leaves.
-func (n *Node) Ready() bool { return n.Phase() == Serving }
+// because of a peer; once true it turns false only when the node is about to leave.
+func (n *Node) Ready() bool { return n.Phase() == Serving && !n.draining.Load() }
+
+// Drain turns Ready false, so that load balancers send their callers elsewhere; the node goes on deciding. Leave comes
+// after it, once the doors are closed.
+func (n *Node) Drain() { n.draining.Store(true) }
 
 // Ring returns the ring in force; nil before there is one. It is immutable.
 func (n *Node) Ring() *ring.Ring { return n.ring.Load() }

@@ -11,18 +11,19 @@ import (
 // A rival is another node with this node's name at another address, as others told.
 //
 // Who gives way: a node that serves never does. Of two that do not serve yet, the one with the higher start ID, so
-// that exactly one goes when both hear of each other; and after rivalPatience the one that still hears of the other, for
-// it has been kept out by somebody. A rival that is only a ghost, this node's last run at another address before
+// that exactly one goes when both hear of each other. Often only one hears: two nodes start together, both call n0, n0 lets
+// one in and ignores the other; the other is told of the one, once, and nobody ever tells the one. So who
+// has heard of a rival keeps asking it, and gives way when it is still there after rivalPatience. A rival that is only a ghost, this node's last run at another address before
 // its death was noticed, answers no ping: then this node waits until the others give it up.
 type rival struct {
 	addr        netip.AddrPort
 	startID     uint64
 	serving     bool
-	since, last time.Time
+	since, last time.Time // when it was first and last heard of or answered
 }
 
 const (
-	// rivalMemory: not heard of for so long, a rival is history.
+	// rivalMemory: neither heard of nor answering for so long, a rival is history.
 	rivalMemory = 15 * time.Second
 	// rivalPatience is how long a node with the lower start ID waits for its rival to give way.
 	rivalPatience = 10 * time.Second
@@ -44,6 +45,17 @@ func (t *table) noteRival(r rival, now time.Time) {
 		r.since = old.since
 	}
 	t.rival = &r
+}
+
+// stillRival notes that a rival answered, and returns what is known of it now.
+func (t *table) stillRival(r rival, now time.Time) rival {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.rival != nil && t.rival.addr == r.addr {
+		t.rival.last = now
+		r = *t.rival
+	}
+	return r
 }
 
 // theRival returns the rival, if one was heard of lately.
@@ -82,6 +94,9 @@ func (m *Members) judge() bool {
 	}
 	_, err := m.ml.Ping(m.cfg.Name, net.UDPAddrFromAddrPort(r.addr))
 	answers := err == nil
+	if answers {
+		r = m.table.stillRival(r, time.Now())
+	}
 	m.contested.Store(answers)
 	m.mu.Lock()
 	settled, mine := m.self.flags&serving != 0, m.self.startID

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -376,6 +377,26 @@ func TestSetLocalWhileAccused(t *testing.T) {
 		}
 		for _, m := range all {
 			await(t, m, 10*time.Second, func(v *View) bool { n, _ := v.Get("n0"); return n.State == Alive && n.RingID == 20 })
+		}
+	})
+}
+
+// Where nothing changes nothing is gossiped: there are the probes, and an exchange now and then.
+func TestQuiet(t *testing.T) {
+	inWorld(t, func(w *world) {
+		all := w.cluster(3)
+		all[0].SetLocal(Local{Serving: true, RingID: 1})
+		time.Sleep(30 * time.Second)
+		var sent atomic.Int64
+		w.net.Link(func(from, to netip.AddrPort) bool { sent.Add(1); return true })
+		seq := all[1].View().Seq
+		time.Sleep(time.Minute)
+		// Each of 3 nodes probes another once a second and is answered: 360 packets.
+		if n := sent.Load(); n > 400 {
+			t.Errorf("%d packets in a minute in which nothing changed", n)
+		}
+		if all[1].View().Seq != seq {
+			t.Error("a new view without a change")
 		}
 	})
 }

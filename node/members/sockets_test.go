@@ -2,6 +2,8 @@ package members
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -77,11 +79,26 @@ func TestSockets(t *testing.T) {
 
 // Closing must not wait for a seed that takes the call and says nothing, nor for one that does not take it.
 func TestCloseDuringACall(t *testing.T) {
-	for _, addr := range []string{"192.0.2.1:7072", "localhost:1"} { // the first is nobody's address (RFC 5737)
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	called := make(chan struct{})
+	go func() {
+		conn, err := mute.Accept()
+		if err != nil {
+			return
+		}
+		close(called)
+		io.Copy(io.Discard, conn)
+	}()
+	for _, seed := range []string{mute.Addr().String(), "192.0.2.1:7072"} { // the second is nobody's address (RFC 5737)
 		m := onLoopback(t, "n0", 1, func(c *Config) {
-			c.Seeds = []string{addr}
+			c.Seeds = []string{seed}
 			c.Timing.Dial = time.Hour
 		})
+		<-called
 		m.Close()
 	}
 }

@@ -121,3 +121,12 @@ type fault struct {
 }
 
 func fromLimitError(e *bucket.ParseError) *fault { return &fault{e.At, e.Len, e.Msg, e.Hint} }
+
+// Limits returns the limits of all rules, in file order, without those of overrides: a line does not depend on its COUNT.
+func (p *Policy) Limits() []transport.Limit {
+	var all []transport.Limit
+	for _, r := range p.rules {
+		all = append(all, r.limits...)
+	}
+	return all
+}
