@@ -138,7 +138,7 @@ func fill(c *Call, i int, key uint64, hits int64, wants ...bucket.Want) *Ask {
 	a := &c.Asks[i]
 	a.Wants = append(c.Wants(len(wants))[:0], wants...)
 	a.Partition = uint16(key % partitions)
-	a.Hits = hits
+	a.Hits, a.Each, a.Receipt = hits, false, 0
 	a.Deadline = time.Now().Add(time.Second)
 	return a
 }
@@ -185,7 +185,7 @@ func (d *counters) take(e *Entry, out *bucket.Outcome) bool {
 		} else if w.CountDenied {
 			d.spent[w.ID.Attempts()] += e.Hits
 		}
-		s := bucket.State{Limit: w.Limit.Count, Current: uint64(d.spent[w.ID] + d.spent[w.ID.Attempts()])}
+		s := bucket.State{Limit: w.Limit.Most(), Current: uint64(d.spent[w.ID] + d.spent[w.ID.Attempts()])}
 		s.Remaining = uint32(max(int64(w.Limit.Most())-d.spent[w.ID], 0))
 		if i == out.By {
 			out.State = s
