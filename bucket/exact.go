@@ -62,20 +62,21 @@ func (l *line) exactWait(now Instant, need uint64) Instant {
 	return l.exactTime(min(i, l.aux()-1), last, exactShift(span)) + span
 }
 
-func (l *line) exactSpend(now Instant, limit *Limit, hits uint64) Instant {
+func (l *line) exactSpend(now Instant, limit *Limit, hits uint64) {
 	span := l.span()
 	n := l.aux()
 	if n > 0 {
 		now = max(now, l.fresh()-span)
 		if left := l.exactLeft(now); left > 0 {
-			l.exactDrop(left)
+			l.exactDrop(0, left)
 			n -= left
 		}
 	}
 	if n+hits > maxExact {
 		// More hits than there are marks: COUNT was raised on the live line.
 		l.convert(max(slidingKind(uint64(limit.Count)), slidingKind(n+hits)), 0)
-		return l.slotsSpend(now, hits)
+		l.slotsSpend(now, hits)
+		return
 	}
 	m := uint32(exactUnits(now, exactShift(span)))
 	for ; hits > 0; hits-- {
@@ -84,55 +85,44 @@ func (l *line) exactSpend(now Instant, limit *Limit, hits uint64) Instant {
 	}
 	l.setAux(n)
 	l.setFresh(now + span)
-	return now
 }
 
-// exactDrop drops the k oldest marks.
-func (l *line) exactDrop(k uint64) {
+// exactDrop drops k marks from mark i on.
+func (l *line) exactDrop(i, k uint64) {
 	n := l.aux() - k
-	for i := uint64(0); i < n; i++ {
+	for ; i < n; i++ {
 		l.setExactMark(i, l.exactMark(i+k))
 	}
 	l.setAux(n)
 }
 
+// exactGive leaves the marks that no longer count: should the clock go back, they count again.
 func (l *line) exactGive(now, at Instant, hits uint64) bool {
 	span := l.span()
 	last, shift := l.fresh()-span, exactShift(span)
-	l.exactDrop(l.exactLeft(now))
-	n := l.aux()
+	left := l.exactLeft(now)
 	if at >= 0 {
-		if at+span <= max(now, last) {
-			return n > 0 // they left of themselves
+		if at+span <= max(now, last) || at > last {
+			return true // they left of themselves, or the line has begun anew since
 		}
 		m := uint32(exactUnits(at, shift))
-		i := uint64(0)
+		i, n := left, l.aux()
 		for i < n && l.exactMark(i) != m {
 			i++
 		}
-		j := i
-		for j < n && j-i < hits && l.exactMark(j) == m {
-			j++
+		k := uint64(0)
+		for i+k < n && k < hits && l.exactMark(i+k) == m {
+			k++
 		}
-		hits -= j - i
-		for k := j; k < n; k++ {
-			l.setExactMark(k-(j-i), l.exactMark(k))
-		}
-		n -= j - i
-		l.setAux(n)
+		l.exactDrop(i, k)
+		hits -= k
 	}
-	if hits > 0 {
-		hits = min(hits, n)
-		l.exactDrop(hits)
-		n -= hits
-	}
+	l.exactDrop(left, min(hits, l.aux()-left))
+	n := l.aux()
 	if n == 0 {
 		return false
 	}
-	// The newest may have gone: what is left is fresh sooner, and its marks are understood from the new last hit.
-	newest := l.exactTime(n-1, last, shift)
-	m := uint32(exactUnits(newest, shift))
-	l.setExactMark(n-1, m)
-	l.setFresh(newest + span)
+	// The newest may have gone: what is left is fresh sooner.
+	l.setFresh(l.exactTime(n-1, last, shift) + span)
 	return true
 }

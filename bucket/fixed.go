@@ -21,10 +21,10 @@ func (l *line) fixedUsed(now Instant) uint64 {
 	return l.marks[0]
 }
 
-func (l *line) fixedSpend(now Instant, hits uint64) Instant {
+func (l *line) fixedSpend(now Instant, hits uint64) {
 	if now < l.fixedEnd() {
 		l.marks[0] = addSat(l.marks[0], hits)
-		return max(now, Instant(l.marks[2]))
+		return
 	}
 	w := l.id.Window()
 	start, end := w.around(now)
@@ -33,7 +33,6 @@ func (l *line) fixedSpend(now Instant, hits uint64) Instant {
 	}
 	l.marks[0], l.marks[1], l.marks[2] = hits, uint64(end), uint64(now)
 	l.setFresh(end)
-	return now
 }
 
 func (l *line) fixedGive(now, at Instant, hits uint64) bool {

@@ -138,29 +138,28 @@ func (l *line) wait(now Instant, count uint32, need uint64) Instant {
 	return now
 }
 
-// spend adds hits at now, saturating, and returns the instant they were written at: now, or the latest that the line has seen.
-func (l *line) spend(now Instant, limit *Limit, hits uint64) Instant {
+// spend adds hits, saturating: at now, or at the latest that the line has seen.
+func (l *line) spend(now Instant, limit *Limit, hits uint64) {
 	if now >= l.fresh() && l.kind() != fixed {
 		l.clear(limit.kindFor())
 	}
 	switch l.kind() {
 	case exact:
-		return l.exactSpend(now, limit, hits)
+		l.exactSpend(now, limit, hits)
 	case slots1, slots2, slots4, attempts:
-		return l.slotsSpend(now, hits)
+		l.slotsSpend(now, hits)
 	case fixed:
-		return l.fixedSpend(now, hits)
+		l.fixedSpend(now, hits)
 	case token:
-		return l.tokenSpend(now, limit.Count, hits)
+		l.tokenSpend(now, limit.Count, hits)
 	}
-	return now
 }
 
 // give takes hits back out, never below zero: those spent at `at`, or the oldest if at < 0. Hits that left of
 // themselves are not given back a second time. It reports whether anything that counts is left.
 func (l *line) give(now, at Instant, count uint32, hits uint64) bool {
 	if now >= l.fresh() {
-		return false
+		return true // it is Expire's; should the clock go back, it counts still
 	}
 	switch l.kind() {
 	case exact:

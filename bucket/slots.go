@@ -144,7 +144,7 @@ func (l *line) slotsWait(now Instant, need uint64) Instant {
 	return l.fresh()
 }
 
-func (l *line) slotsSpend(now Instant, hits uint64) Instant {
+func (l *line) slotsSpend(now Instant, hits uint64) {
 	g := l.grid()
 	span := l.span()
 	var cur uint64
@@ -160,7 +160,7 @@ func (l *line) slotsSpend(now Instant, hits uint64) Instant {
 	for addSat(v, hits) > g.max() {
 		if g.lg == 1 {
 			g.put(&l.marks, p, g.max())
-			return now
+			return
 		}
 		// A slot is full: COUNT was raised on the live line, or copies were added up.
 		l.convert(max(l.kind()+1, slidingKind(addSat(v, hits))), 0)
@@ -169,37 +169,37 @@ func (l *line) slotsSpend(now Instant, hits uint64) Instant {
 		v = g.get(&l.marks, p)
 	}
 	g.put(&l.marks, p, v+hits)
-	return now
 }
 
+// slotsGive leaves in the ring what no longer counts: should the clock go back, it counts again.
 func (l *line) slotsGive(now, at Instant, hits uint64) bool {
 	g := l.grid()
 	span := l.span()
 	last := l.fresh() - span
-	m, cur := l.live(&g, now)
-	first := cur - (g.n - 1)
+	now = max(now, last)
+	first, end := g.slot(now)-(g.n-1), g.slot(last)
 	take := func(s uint64) {
 		p := g.pos(s)
-		v := g.get(&m, p)
+		v := g.get(&l.marks, p)
 		d := min(v, hits)
-		g.put(&m, p, v-d)
+		g.put(&l.marks, p, v-d)
 		hits -= d
 	}
-	left := false
 	if at >= 0 {
-		if s := g.slot(at); at+span <= max(now, last) || s < first {
-			left = true // of themselves
-		} else if s <= cur {
-			take(s)
+		s := g.slot(at)
+		if at+span <= now || s < first || at > last {
+			return true // they left of themselves, or the line has begun anew since
+		}
+		for i := s; i <= min(s+1, end); i++ { // s+1 is where a change of layout may have moved it
+			take(i)
 		}
 	}
-	for s := first; !left && hits > 0 && s <= cur; s++ {
+	for s := first; hits > 0 && s <= end; s++ {
 		take(s)
 	}
-	for s := cur; s >= first; s-- {
-		if g.get(&m, g.pos(s)) > 0 {
+	for s := end; s > end-g.n; s-- {
+		if g.get(&l.marks, g.pos(s)) > 0 {
 			// What is left was spent at the end of its slot at the latest.
-			l.marks = m
 			l.setFresh(min(last, g.start(s+1)-1) + span)
 			return true
 		}

@@ -75,7 +75,8 @@ func (p *Partition) decide(now Instant, wants []Want, hits uint32, out *Outcome,
 		p.noRoom(out, 1)
 		return
 	default:
-		out.Receipt = receipt(p.spend(now, wants, ts), p.epoch)
+		p.spend(now, wants, ts)
+		out.Receipt = receipt(now, p.epoch)
 	}
 	p.report(now, wants, ts, n, out)
 }
@@ -150,17 +151,16 @@ func (p *Partition) makeLines(now Instant, wants []Want, ts []tally) bool {
 	return true
 }
 
-// spend spends each tally's amount and returns the latest instant that hits were written at.
-func (p *Partition) spend(now Instant, wants []Want, ts []tally) Instant {
+// spend spends each tally's amount.
+func (p *Partition) spend(now Instant, wants []Want, ts []tally) {
 	p.own.seq++
-	at := now
 	for i := range wants {
 		w, t := &wants[i], &ts[i]
 		if t.amount == 0 {
 			continue
 		}
 		if len(wants) == 1 || !spentBefore(ts, i) {
-			at = max(at, t.own.spend(now, &w.Limit, t.amount))
+			t.own.spend(now, &w.Limit, t.amount)
 			if t.rest[0] != nil {
 				t.afterSpend(w, now)
 			}
@@ -172,7 +172,6 @@ func (p *Partition) spend(now Instant, wants []Want, ts []tally) Instant {
 			p.fertile()
 		}
 	}
-	return at
 }
 
 // spentBefore says that the line of want i was spent on for an earlier one. Callers fold such wants; if they

@@ -69,7 +69,8 @@ func (l *line) tokenUsed(now Instant, count uint32) uint64 {
 func (l *line) tokenWait(now Instant, count uint32, need uint64) Instant {
 	now = max(now, Instant(l.marks[2]))
 	whole, frac := l.tokenSpent(now, count)
-	return now + tokenWait(whole, frac, count, uint64(l.span()), need)
+	// The line may be fresh sooner, having been written under a larger COUNT.
+	return min(now+tokenWait(whole, frac, count, uint64(l.span()), need), l.fresh())
 }
 
 // tokenWait returns how long it takes until `need` tokens fewer are spent, a part of a token counting as one.
@@ -80,14 +81,13 @@ func tokenWait(whole, frac uint64, count uint32, span, need uint64) Instant {
 	return refill(min(need, whole), frac, count, span)
 }
 
-func (l *line) tokenSpend(now Instant, count uint32, hits uint64) Instant {
+func (l *line) tokenSpend(now Instant, count uint32, hits uint64) {
 	now = max(now, Instant(l.marks[2]))
 	whole, frac := l.tokenSpent(now, count)
 	if whole == 0 && frac == 0 {
 		l.marks[3] = uint64(now)
 	}
 	l.tokenWrite(now, addSat(whole, hits), frac, count)
-	return now
 }
 
 func (l *line) tokenWrite(now Instant, whole, frac uint64, count uint32) {
