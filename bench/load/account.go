@@ -20,6 +20,7 @@ const (
 type Account struct {
 	count uint32 // of the limit
 	keys  []entry
+	bulk  atomic.Uint64
 }
 
 type entry struct{ asked, admitted, failed atomic.Uint64 }
@@ -41,6 +42,14 @@ func (a *Account) Add(key uint32, hits uint64, r Reply) {
 	}
 }
 
+// AddBulk enters the reply to one check of many hits with which Finish brings a key near its limit.
+func (a *Account) AddBulk(key uint32, hits uint64, r Reply) {
+	a.Add(key, hits, r)
+	if r == Admitted {
+		a.bulk.Add(hits)
+	}
+}
+
 // A Verdict compares hits admitted with hits due, over all keys.
 type Verdict struct {
 	Asked    uint64 `json:"asked"`
@@ -49,9 +58,11 @@ type Verdict struct {
 	// unseen, so where some did, admitted may be less by as many, and not more.
 	Due    uint64 `json:"due"`
 	Failed uint64 `json:"failed"`
-	Over   uint64 `json:"over"`  // hits admitted beyond what was due, over the keys that had any
-	Under  uint64 `json:"under"` // hits denied that were due, what failed aside
-	Bad    string `json:"bad,omitempty"`
+	// Bulk is the part of Admitted, and so of Due, that Finish has spent in few checks of many hits: a thousand million may be one check.
+	Bulk  uint64 `json:"bulk"`
+	Over  uint64 `json:"over"`  // hits admitted beyond what was due, over the keys that had any
+	Under uint64 `json:"under"` // hits denied that were due, what failed aside
+	Bad   string `json:"bad,omitempty"`
 	// Refill: the server gives hits back evenly through the hour (GCRA), so that Due is a lower bound and Over is
 	// counted from what may have come back in the time since the first check.
 	Refill bool `json:"refill,omitempty"`
@@ -63,7 +74,7 @@ func (v Verdict) Exact() bool { return v.Over == 0 && v.Under == 0 }
 // Verdict compares. It is for when no check is under way. Where the server refills evenly, since is how long the account has
 // been open; otherwise it is 0.
 func (a *Account) Verdict(since time.Duration) Verdict {
-	v := Verdict{Refill: since > 0}
+	v := Verdict{Refill: since > 0, Bulk: a.bulk.Load()}
 	back := uint64(0)
 	if since > 0 {
 		back = uint64(float64(a.count)*since.Hours()) + 1

@@ -218,7 +218,7 @@ func (s *Session) Finish(ctx context.Context) {
 		if gone := e.asked.Load() + last; gone < uint64(s.Workload.Count) {
 			hits := uint64(s.Workload.Count) - gone
 			r, _ := sp.Spend(k, uint32(hits))
-			s.Account.Add(k, hits, r)
+			s.Account.AddBulk(k, hits, r)
 		}
 	}
 	rounds := 2*last/len(s.callers) + 1

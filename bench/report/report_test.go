@@ -29,12 +29,12 @@ func example() *Report {
 			Rounds: []Round{{Rate: 80_000, CPU: 11, OwnCPU: 13, P99: 2500}, {Rate: 40_000, CPU: 22, OwnCPU: 26, P99: 5000}}},
 		{Workload: "uniform", Batch: 1, Server: "stint", Nodes: 3, Latency: Latency{900, 3500, 16_000, 20_000},
 			Rounds:  []Round{{Rate: 48_000, CPU: 16.5, OwnCPU: 14, P99: 3500}, {Rate: 24_000, CPU: 33, OwnCPU: 28, P99: 7000}},
-			Verdict: &load.Verdict{Asked: 1_300_000, Admitted: 1_234_567, Due: 1_234_567}},
+			Verdict: &load.Verdict{Asked: 1_300_000, Admitted: 1_001_234_567, Due: 1_001_234_567, Bulk: 1_000_000_000}},
 		{Workload: "hot", Batch: 100, Server: "stint", Nodes: 3, Latency: Latency{9000, 35_000, 160_000, 200_000},
 			Rounds:  []Round{{Rate: 1_048_000, CPU: 0.84, OwnCPU: 0.2, Failed: 3}},
 			Verdict: &load.Verdict{Admitted: 1001, Due: 1000, Failed: 3, Over: 1, Bad: "key 0: 9000 asked, 3 failed, 1001 admitted of 1000 due"}, Error: "ask 127.0.0.1:1: EOF"},
 		{Workload: "uniform", Batch: 1, Open: 24_000, Server: "redis", Nodes: 1, Latency: Latency{50, 90, 100, 200},
-			Rounds: []Round{{Rate: 24_000, CPU: 229, OwnCPU: 30}}, Verdict: &load.Verdict{Admitted: 5, Due: 5, Refill: true}},
+			Rounds: []Round{{Rate: 24_000, CPU: 229, OwnCPU: 30, Late: 12}}, Verdict: &load.Verdict{Admitted: 5, Due: 5, Refill: true}},
 	}
 	r.Rows = rows
 	for _, x := range rows {

@@ -69,7 +69,8 @@ func (x *Row) cells(name string) []string {
 	if v == nil {
 		return append(c, "–", "–", thousands(m.FailedN), "")
 	}
-	due, judged := thousands(v.Due), ""
+	// Without what Finish has spent in bulk, which would hide the checks behind a number with twelve digits.
+	due, judged := thousands(v.Due-min(v.Due, v.Bulk)), ""
 	if v.Refill {
 		due = "≥ " + due
 	}
@@ -79,8 +80,11 @@ func (x *Row) cells(name string) []string {
 	case v.Under > 0:
 		judged = "FAILED: " + thousands(v.Under) + " under"
 	}
-	return append(c, thousands(v.Admitted), due, thousands(v.Failed), judged)
+	return append(c, thousands(v.Admitted-min(v.Admitted, v.Bulk)), due, thousands(v.Failed), judged)
 }
+
+// late is the median over the rounds of the generator's own lateness, in µs; 0 in a closed loop.
+func (x *Row) late() float64 { return median(x.each(func(r Round) float64 { return r.Late })) }
 
 // notes says what the table cannot.
 func (r *Report) notes() string {
@@ -88,6 +92,9 @@ func (r *Report) notes() string {
 	for _, x := range r.Rows {
 		if x.Verdict != nil && x.Verdict.Bad != "" {
 			fmt.Fprintf(&b, "%s, %s: %s\n", x.name(), x.Server, x.Verdict.Bad)
+		}
+		if late := x.late(); late > 0 {
+			fmt.Fprintf(&b, "%s, %s: the generator itself was late by %s ms at p99, which is in the latency\n", x.name(), x.Server, ms(late))
 		}
 		if x.Error != "" {
 			fmt.Fprintf(&b, "%s, %s: first failure: %s\n", x.name(), x.Server, x.Error)
