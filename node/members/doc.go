@@ -11,8 +11,8 @@
 //     an immutable [View] in. Nothing is ever read from memberlist's own structures, whose fields change without a lock.
 //   - Rejoin. Memberlist forgets the dead after 30 s and never calls them again: a longer split would stay a
 //     split. Every 5 s the seeds, and every member ever met that said no goodbye and is not alive, are called again.
-//   - Goodbyes. Memberlist knows a leaver from a crash but does not tell; so a leaver says it in its metadata before
-//     it goes.
+//   - Goodbyes. Memberlist knows a leaver from a crash but does not tell; so a leaver tells every member before it
+//     goes, and they tell each other.
 //   - Suspects. Memberlist does not tell those either. A member is shown as suspect from when it left this node's own
 //     direct probe unanswered until it answers one.
 //   - Refusals. Peers with other ring constants or another hash key would disagree about every key: both

@@ -51,15 +51,7 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 		// a conflict.
 		return nil
 	}
-	m, err := d.admit(n)
-	if err != nil {
-		return err
-	}
-	// A goodbye may be overtaken by the death it announces; memberlist then drops it as old, after asking here.
-	if m.flags&goodbye != 0 && d.table.bye(n.Name, hostPort(n.Addr, n.Port), m.startID) {
-		poke(d.kick)
-	}
-	return nil
+	return d.admit(n)
 }
 
 // NotifyMerge is asked on both sides of a call, about all that the other side knows; an error cancels the merge.
@@ -78,19 +70,19 @@ func (d delegate) NotifyMerge(nodes []*memberlist.Node) error {
 		case n.Name == d.cfg.Name:
 			d.table.noteGhost(n.State == memberlist.StateDead)
 		case n.State == memberlist.StateLeft:
-			if err == nil && d.table.bye(n.Name, addr, m.startID) {
+			if err == nil && d.table.bye(bye{n.Name, m.startID}) {
 				poke(d.kick)
 			}
 		case there && err == nil && refused == nil:
 			// Those whose metadata cannot be read are left to NotifyAlive: one of them should not keep all others out.
-			_, refused = d.admit(n)
+			refused = d.admit(n)
 		}
 	}
 	return refused
 }
 
 // admit says whether a peer may be a member: it must agree on everything that decides where a key lives.
-func (d delegate) admit(n *memberlist.Node) (meta, error) {
+func (d delegate) admit(n *memberlist.Node) error {
 	m, err := decodeMeta(n.Meta)
 	why := ""
 	switch {
@@ -109,14 +101,14 @@ func (d delegate) admit(n *memberlist.Node) (meta, error) {
 	case d.table.full(n.Name):
 		why = fmt.Sprintf("the cluster is full: it has %d members", maxMembers)
 	default:
-		return m, nil
+		return nil
 	}
 	r := Refusal{Name: strings.ToValidUTF8(n.Name[:min(len(n.Name), 64)], "?"), Addr: hostPort(n.Addr, n.Port).String(), Why: why}
 	if d.table.refuse(r) {
 		poke(d.kick)
 		d.notes.add(note{slog.LevelWarn, "refused a peer", r.Name + r.Why, []any{"peer", r.Name, "addr", r.Addr, "why", r.Why}})
 	}
-	return m, fmt.Errorf("%s%s: %s", refusedMark, r.Name, why)
+	return fmt.Errorf("%s%s: %s", refusedMark, r.Name, why)
 }
 
 // differs says which constants differ, word by word.
@@ -183,8 +175,12 @@ func (d delegate) AckPayload() []byte { return nil }
 // NodeMeta is called by memberlist when this node (re)introduces itself.
 func (d delegate) NodeMeta(int) []byte { return d.selfMeta() }
 
-// Gossip carries membership only.
-func (d delegate) NotifyMsg([]byte)                {}
+// NotifyMsg is called with what a leaver sends.
+func (d delegate) NotifyMsg(b []byte) { d.hearByes(b) }
+
+// LocalState and MergeRemoteState are what members send each other beside their lists.
+func (d delegate) LocalState(bool) []byte            { return encodeByes(d.table.byes()) }
+func (d delegate) MergeRemoteState(b []byte, _ bool) { d.hearByes(b) }
+
+// GetBroadcasts has nothing: gossip carries membership only.
 func (d delegate) GetBroadcasts(int, int) [][]byte { return nil }
-func (d delegate) LocalState(bool) []byte          { return nil }
-func (d delegate) MergeRemoteState([]byte, bool)   {}

@@ -1,9 +1,6 @@
 package members
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Local is what this node tells the others of itself, beside what never changes.
 type Local struct {
@@ -16,7 +13,7 @@ type Local struct {
 // hear it by gossip. Of changes that come quickly only the last is told. It does not block.
 func (m *Members) SetLocal(l Local) {
 	m.mu.Lock()
-	f := m.self.flags & goodbye
+	var f flags
 	if l.Serving {
 		f |= serving
 	}
@@ -43,13 +40,10 @@ const selfSpacing = 50 * time.Millisecond
 // It looks whether an update took effect, and else repeats it. Memberlist may drop one silently: the update takes incarnation 5; before
 // it gets the lock, a rumour that this node is dead arrives and is refuted with incarnation 6; then 5 is old news.
 func (m *Members) selfLoop() {
-	defer close(m.selfStopped)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
-		case <-m.stopSelf:
-			return
 		case <-m.ctx.Done():
 			return
 		case <-m.selfKick:
@@ -64,28 +58,4 @@ func (m *Members) selfLoop() {
 		m.ml.UpdateNode(time.Millisecond)
 		timer.Reset(selfSpacing)
 	}
-}
-
-// sayGoodbye tells the others, first in the metadata, for they cannot tell a leaver from a crash otherwise, then
-// with memberlist's own message, which takes this node out of their lists. The first must have been sent before the second, which
-// would take its place in the queue: hence the wait.
-func (m *Members) sayGoodbye(timeout time.Duration) error {
-	start := time.Now()
-	close(m.stopSelf)
-	select {
-	case <-m.selfStopped: // two updates at once would race
-	case <-m.ctx.Done():
-		return nil
-	}
-	m.mu.Lock()
-	m.self.flags |= goodbye | leaving
-	m.mu.Unlock()
-	for !m.table.isApplied(m.selfMeta()) && time.Since(start) < timeout/2 {
-		// An error is a timeout: said to some, perhaps. The message below says the rest.
-		m.ml.UpdateNode(max(timeout/2-time.Since(start), time.Millisecond))
-	}
-	if err := m.ml.Leave(max(timeout-time.Since(start), time.Millisecond)); err != nil {
-		return fmt.Errorf("left, but perhaps nobody heard the goodbye: %w", err)
-	}
-	return nil
 }

@@ -41,15 +41,13 @@ type Members struct {
 	mu   sync.Mutex
 	self meta // what this node says of itself; memberlist may have an older one
 
-	selfKick    chan struct{}
-	ctx         context.Context // ends when closed: loops, calls and streams
-	cancel      context.CancelFunc
-	wg          sync.WaitGroup
-	stopSelf    chan struct{} // closed: no more updates from the loop
-	selfStopped chan struct{}
-	leaveOnce   sync.Once
-	leaveErr    error
-	closeOnce   sync.Once
+	selfKick  chan struct{}
+	ctx       context.Context // ends when closed: loops, calls and streams
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+	leaveOnce sync.Once
+	leaveErr  error
+	closeOnce sync.Once
 }
 
 // New starts to listen and to call the seeds in the background. It fails on a bad Config or a port that is taken.
@@ -60,7 +58,6 @@ func New(cfg Config) (*Members, error) {
 	m := &Members{
 		cfg: cfg, timing: cfg.Timing.withDefaults(), log: cfg.Log, table: newTable(cfg.Name),
 		changed: make(chan struct{}, 1), fatal: make(chan error, 1), kick: make(chan struct{}, 1), selfKick: make(chan struct{}, 1),
-		stopSelf: make(chan struct{}), selfStopped: make(chan struct{}),
 		self: meta{
 			startID: cfg.StartID, peerPort: cfg.PeerPort, dataPort: cfg.DataPort,
 			hashKey: cfg.HashKey, constants: cfg.Constants, version: cfg.Version[:min(len(cfg.Version), maxVersion)],
@@ -170,8 +167,8 @@ func (m *Members) Close() error {
 	return err
 }
 
-// Leave says goodbye and closes. It takes two to three gossip intervals where others are there to hear it, and at most about
-// the timeout; an error says that the goodbye may not have been heard, and then the others will see a crash. Closed it is in any case.
+// Leave says goodbye and closes. It takes some gossip intervals where others are there to hear it, and at most the
+// timeout. An error says that some may not have heard it; they see a crash, until another member tells them. Closed it is in any case.
 func (m *Members) Leave(timeout time.Duration) error {
 	m.leaveOnce.Do(func() {
 		if m.ctx.Err() == nil {

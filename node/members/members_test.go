@@ -187,52 +187,6 @@ func TestSeedComesLater(t *testing.T) {
 	})
 }
 
-func TestLeave(t *testing.T) {
-	inWorld(t, func(w *world) {
-		all := w.cluster(3)
-		before := all[0].View()
-		began := time.Now()
-		if err := all[2].Leave(10 * time.Second); err != nil {
-			t.Error(err)
-		}
-		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("leaving took %v", took)
-		}
-		for _, m := range all[:2] {
-			await(t, m, time.Second, is("n2", Left))
-		}
-		if got := kinds(all[0].View().Since(before)); got != "departed n2" {
-			t.Errorf("n0 sees %q, want n2's departure", got)
-		}
-		// Nobody who said goodbye is called, and nobody changes his mind about it.
-		time.Sleep(2 * time.Minute)
-		for _, m := range all[:2] {
-			if got, _ := m.View().Get("n2"); got.State != Left {
-				t.Errorf("n2 is %v two minutes after its goodbye", got.State)
-			}
-			if lost := m.table.lost(false); len(lost) > 0 {
-				t.Errorf("%v is called after its goodbye", lost)
-			}
-		}
-		if err := all[2].Leave(time.Second); err != nil {
-			t.Errorf("leaving again: %v", err)
-		}
-	})
-}
-
-func TestLeaveAloneIsQuick(t *testing.T) {
-	inWorld(t, func(w *world) {
-		m := w.start("n0", 0, nil)
-		began := time.Now()
-		if err := m.Leave(10 * time.Second); err != nil {
-			t.Error(err)
-		}
-		if took := time.Since(began); took > 100*time.Millisecond {
-			t.Errorf("leaving nobody took %v", took)
-		}
-	})
-}
-
 func TestCrash(t *testing.T) {
 	inWorld(t, func(w *world) {
 		all := w.cluster(3)

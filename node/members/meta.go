@@ -24,7 +24,6 @@ type flags uint8
 const (
 	serving flags = 1 << iota
 	leaving
-	goodbye // the last word: what comes after it is not a crash
 )
 
 const (

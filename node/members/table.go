@@ -35,13 +35,14 @@ type peer struct {
 	addr   netip.AddrPort
 	meta   meta
 	dead   bool
+	left   bool   // said goodbye, under this start ID
 	doubt  bool   // left a direct probe unanswered
 	goneAt uint64 // table.gone when it went
 }
 
 func (p *peer) state() State {
 	switch {
-	case p.meta.flags&goodbye != 0:
+	case p.left:
 		return Left // also before it is gone: nothing comes after a goodbye
 	case p.dead:
 		return Dead
@@ -76,10 +77,11 @@ func (t *table) put(name string, addr netip.AddrPort, m meta) {
 	if p.dead {
 		t.live++
 	}
-	*p = peer{addr: addr, meta: m, doubt: p.doubt && !p.dead && p.meta.startID == m.startID}
+	same := p.meta.startID == m.startID
+	*p = peer{addr: addr, meta: m, left: p.left && same, doubt: p.doubt && same && !p.dead}
 }
 
-// drop records that a member is gone. Whether it left or died is in its metadata.
+// drop records that a member is gone. It died, unless it said goodbye.
 func (t *table) drop(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,19 +102,6 @@ func (t *table) drop(name string) {
 		}
 	}
 	delete(t.peers, oldest)
-}
-
-// bye records a goodbye that came another way than as an update: late, or from a third member. It reports whether
-// it was news.
-func (t *table) bye(name string, addr netip.AddrPort, startID uint64) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p := t.peers[name]
-	if p == nil || p.addr != addr || p.meta.startID != startID || p.meta.flags&goodbye != 0 {
-		return false
-	}
-	p.meta.flags |= goodbye
-	return true
 }
 
 // doubt records that a member did (false) or did not (true) answer a direct probe. It reports whether that was news.
@@ -187,7 +176,7 @@ func (t *table) liveAt(addr netip.AddrPort) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range t.peers {
-		if p.addr == addr && !p.dead {
+		if p.addr == addr && p.state() != Left && !p.dead {
 			return true
 		}
 	}

@@ -75,26 +75,6 @@ func TestTheGoneAreForgottenOldestFirst(t *testing.T) {
 	}
 }
 
-// A goodbye overtaken by the death it announces turns the dead into the departed; that of another run does not.
-func TestLateGoodbye(t *testing.T) {
-	tab := newTable("me")
-	tab.put("a", at(1), meta{startID: 7})
-	tab.drop("a")
-	if tab.bye("a", at(1), 6) || tab.bye("a", at(2), 7) || tab.peers["a"].state() != Dead {
-		t.Error("another's goodbye was taken for this one's")
-	}
-	if !tab.bye("a", at(1), 7) || tab.peers["a"].state() != Left || len(tab.lost(false)) != 0 {
-		t.Error("the goodbye was not heard")
-	}
-	if tab.bye("a", at(1), 7) {
-		t.Error("the same goodbye is news twice")
-	}
-	tab.put("a", at(1), meta{startID: 8})
-	if tab.peers["a"].state() != Alive {
-		t.Error("the next run inherits the goodbye")
-	}
-}
-
 func TestDoubtEndsWithTheRun(t *testing.T) {
 	tab := newTable("me")
 	tab.put("a", at(1), meta{startID: 7})

@@ -1,0 +1,171 @@
+package members
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Goodbyes. Memberlist itself tells a leaver from a crash but not us: both are a NotifyLeave. So a leaver tells every
+// member, each on a connection of its own, before it has memberlist say so; and members tell each other in every
+// exchange of state whom they heard it from, for those that could not be reached.
+//
+// A flag in the metadata would not do. Memberlist's gossip about a leave takes the place of gossip about the same
+// node in every queue it meets: who had not got the flag by then would never get it.
+
+// A bye names a run of a node that ended with a goodbye.
+type bye struct {
+	name    string
+	startID uint64
+}
+
+const (
+	byeVersion = 1
+	// maxByes bounds what one message may claim: as many as are remembered.
+	maxByes = maxGone
+)
+
+// encodeByes writes version, then for each the start ID, the name's length and the name: at most 7,301 bytes.
+func encodeByes(list []bye) []byte {
+	b := []byte{byeVersion}
+	for _, g := range list[:min(len(list), maxByes)] {
+		b = binary.BigEndian.AppendUint64(b, g.startID)
+		b = append(b, byte(len(g.name)))
+		b = append(b, g.name...)
+	}
+	return b
+}
+
+var errByes = errors.New("not a list of goodbyes")
+
+// decodeByes reads what encodeByes wrote, and allocates for no more than that.
+func decodeByes(b []byte) ([]bye, error) {
+	if len(b) == 0 || b[0] != byeVersion {
+		return nil, errByes
+	}
+	var list []bye
+	for b = b[1:]; len(b) > 0; {
+		if len(list) == maxByes || len(b) < 9 || len(b) < 9+int(b[8]) {
+			return nil, errByes
+		}
+		g := bye{string(b[9 : 9+int(b[8])]), binary.BigEndian.Uint64(b)}
+		if !validName(g.name) {
+			return nil, errByes
+		}
+		list = append(list, g)
+		b = b[9+len(g.name):]
+	}
+	return list, nil
+}
+
+// hearByes takes down what a message says; it comes from the network and may be anything.
+func (m *Members) hearByes(b []byte) {
+	list, err := decodeByes(b)
+	if err != nil {
+		return
+	}
+	for _, g := range list {
+		if m.table.bye(g) {
+			poke(m.kick)
+		}
+	}
+}
+
+// sayGoodbye tells the others that this node leaves of its own will, then leaves.
+func (m *Members) sayGoodbye(timeout time.Duration) error {
+	start := time.Now()
+	silent := m.tellAll(encodeByes([]bye{{m.cfg.Name, m.cfg.StartID}}), timeout/2)
+	err := m.ml.Leave(max(timeout-time.Since(start), time.Millisecond))
+	if err != nil {
+		err = fmt.Errorf("left, but others may take it for a crash at first: %w", err)
+	}
+	if silent > 0 {
+		err = errors.Join(err, fmt.Errorf("left, but %d members could not be told and may take it for a crash at first", silent))
+	}
+	return err
+}
+
+// tellAll sends a message to every live member and returns how many did not get it in time.
+func (m *Members) tellAll(msg []byte, timeout time.Duration) (silent int) {
+	var (
+		mu      sync.Mutex
+		slots   = make(chan struct{}, maxCalls)
+		done    = make(chan struct{})
+		late    = time.NewTimer(timeout)
+		members = m.table.allLive()
+		all     sync.WaitGroup
+	)
+	defer late.Stop()
+	silent = len(members)
+	m.wg.Go(func() {
+		defer close(done)
+		for name, addr := range members {
+			select {
+			case slots <- struct{}{}:
+			case <-m.ctx.Done():
+				return
+			}
+			all.Go(func() {
+				defer func() { <-slots }()
+				to := &memberlist.Node{Name: name, Addr: net.IP(addr.Addr().AsSlice()), Port: addr.Port()}
+				if m.ml.SendReliable(to, msg) == nil {
+					mu.Lock()
+					silent--
+					mu.Unlock()
+				}
+			})
+		}
+		all.Wait()
+	})
+	select {
+	case <-done:
+	case <-late.C:
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return silent
+}
+
+// bye records a goodbye and reports whether it was news.
+func (t *table) bye(g bye) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[g.name]
+	if p == nil || p.meta.startID != g.startID || p.left {
+		return false
+	}
+	p.left = true
+	return true
+}
+
+// byes returns whom goodbyes were heard from.
+func (t *table) byes() []bye {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []bye
+	for name, p := range t.peers {
+		if p.left {
+			list = append(list, bye{name, p.meta.startID})
+		}
+	}
+	return list
+}
+
+// allLive returns where the live members gossip.
+func (t *table) allLive() map[string]netip.AddrPort {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := map[string]netip.AddrPort{}
+	for name, p := range t.peers {
+		if !p.dead && !p.left {
+			all[name] = p.addr
+		}
+	}
+	return all
+}
