@@ -23,7 +23,8 @@ type Config struct {
 	Policies func() []*policy.Policy
 	// Clock tells the instants that answers are rendered with. nil means a clock of the door's own.
 	Clock *transport.Clock
-	// FailureMode answers a request that its policy cannot be applied to; what a rule says comes before it.
+	// FailureMode answers a request that its policy cannot be applied to in full (policy.ErrKeys, policy.ErrLimits). What
+	// nobody can decide is the Checker's to answer, by the rule's mode.
 	FailureMode transport.Mode
 	// Log hears what an operator should know; nil discards it.
 	Log *slog.Logger

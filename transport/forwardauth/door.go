@@ -57,11 +57,16 @@ func (d *Door) handle(ctx *fasthttp.RequestCtx) error {
 		return err
 	}
 	if err := p.Plan(&a.request, d.clock.Now(), &a.plan); err != nil {
-		// Several keys too many, say: the operator's matter, not the client's. What it is about may be secret.
-		d.log.Debug("a policy cannot be applied to a request", "policy", p.Name, "error", err)
+		// The operator's matter: too many keys or limits meet in one request. What it is about may be secret. Where
+		// failure_mode allows, what the plan has is still decided: a client who could make a plan fail by sending more
+		// headers would otherwise go free.
+		d.log.Debug("a policy cannot be applied to a request in full", "policy", p.Name, "error", err)
 		d.stats.unplanned.Add(1)
-		d.undecided(ctx, &o)
-		return nil
+		if !d.mode.Allows() {
+			d.stats.unavailable.Add(1)
+			d.deny(ctx, &o, fasthttp.StatusServiceUnavailable, "nobody can decide this request at the moment")
+			return nil
+		}
 	}
 	if len(a.plan.Checks) == 0 {
 		d.unmatched(ctx, &o)
@@ -126,16 +131,6 @@ func (d *Door) answer(ctx *fasthttp.RequestCtx, o *options, a *policy.Answer, un
 		r.Header.Set(h.Name, h.Value)
 	}
 	r.SetBody(a.Body)
-}
-
-// undecided answers by the node's failure_mode where the policy could not say anything.
-func (d *Door) undecided(ctx *fasthttp.RequestCtx, o *options) {
-	d.stats.unavailable.Add(1)
-	if d.mode.Allows() && !o.denial {
-		d.stats.allowed.Add(1)
-		return
-	}
-	d.deny(ctx, o, fasthttp.StatusServiceUnavailable, "nobody can decide this request at the moment")
 }
 
 // unmatched answers a request that no rule counts: yes, and nothing else. A denial of it can be asked for all the

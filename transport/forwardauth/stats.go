@@ -9,7 +9,7 @@ type Stats struct {
 	Denied      uint64 // requests answered by a denial
 	Rendered    uint64 // denials rendered for ?denial=1; nothing was counted
 	Unavailable uint64 // requests of which failure_mode decided at least a part
-	Unplanned   uint64 // of them, those that the policy could not be applied to
+	Unplanned   uint64 // requests that the policy could not be applied to in full
 	Bad         uint64 // requests answered 400
 }
 

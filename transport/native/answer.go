@@ -104,13 +104,8 @@ func (c *call) viewPlain(it *item, v *view) bool {
 // viewPlanned shows what the policy makes of the decisions on its checks, and says whether nobody could make them.
 func (c *call) viewPlanned(it *item, now bucket.Instant, v *view) bool {
 	v.render = it.render
-	if it.failed {
-		v.allowed = c.door.mode.Allows()
-		v.via = transport.ViaUnavailable.String()
-		v.status = 200
-		if !v.allowed {
-			v.status = 503
-		}
+	if it.denied {
+		v.via, v.status = transport.ViaUnavailable.String(), 503
 		return true
 	}
 	checks, decisions := c.checks[it.first:it.first+it.n], c.decisions[it.first:it.first+it.n]

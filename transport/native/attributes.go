@@ -61,12 +61,16 @@ func (c *call) planItem(it *item, name []byte, hits int64) error {
 	}
 	it.policy, it.plan = p, c.nextPlan()
 	if err := p.Plan(&r, c.now, it.plan); err != nil {
-		// Neither the caller's fault nor anything that a check could be made of; what it is about may be secret.
-		c.door.log.Debug("a policy cannot be applied to a request", "policy", p.Name, "error", err)
+		// The operator's matter: too many keys or limits meet in one request. What it is about may be secret. Where
+		// failure_mode allows, what the plan has is still decided: a caller who could make a plan fail by sending more
+		// attributes would otherwise go free.
+		c.door.log.Debug("a policy cannot be applied to a request in full", "policy", p.Name, "error", err)
 		c.door.stats.unplanned.Add(1)
-		it.failed = true
-		c.items = append(c.items, *it)
-		return nil
+		if !c.door.mode.Allows() {
+			it.denied = true
+			c.items = append(c.items, *it)
+			return nil
+		}
 	}
 	it.n = len(it.plan.Checks)
 	for i := range it.plan.Checks {

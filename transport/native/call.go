@@ -52,7 +52,7 @@ type item struct {
 	n       int
 	render  bool
 	receipt bool // wants one
-	failed  bool // the policy cannot be applied: failure_mode answers
+	denied  bool // the policy cannot be applied in full, and failure_mode denies
 }
 
 // maxPlans is how many plans a call keeps: each has the memory of its keys.

@@ -15,7 +15,7 @@ type Stats struct {
 
 	Checks    uint64 // checks answered
 	Allowed   uint64 // of them
-	Unplanned uint64 // checks that a policy could not be applied to
+	Unplanned uint64 // checks that a policy could not be applied to in full
 	// Via counts decisions by where they came from; a check that a policy counts by several keys has several.
 	Via [transport.Vias]uint64
 }
