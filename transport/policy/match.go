@@ -13,7 +13,11 @@ func (p *pattern) match(method string, t *target, ignoreCase bool) bool {
 
 // matchMethod takes the method in any case: a few frameworks do.
 func (p *pattern) matchMethod(method string) bool {
-	return p.method == "" || strings.EqualFold(p.method, method) || p.method == "GET" && strings.EqualFold(method, "HEAD")
+	return p.method == "" || sameMethod(method, p.method) || p.method == "GET" && sameMethod(method, "HEAD")
+}
+
+func sameMethod(method, want string) bool {
+	return len(method) == len(want) && (method == want || strings.EqualFold(method, want))
 }
 
 func (p *pattern) matchPath(t *target, ignoreCase bool) bool {
