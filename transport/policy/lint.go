@@ -151,11 +151,11 @@ func neverBefore(l, by bucket.Limit) string {
 	if l.Algorithm == bucket.SlidingWindow {
 		window += l.Window / 9
 	}
-	times := uint64((window + by.Window - 1) / by.Window)
-	if most := times * uint64(by.Count); most <= uint64(l.Count) {
-		return fmt.Sprintf("=, which lets at most %d through in %s", most, windowText(l))
+	times := func(w bucket.Window) uint64 { return uint64((w + by.Window - 1) / by.Window) }
+	if times(window)*uint64(by.Count) > uint64(l.Count) {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("=, which lets at most %d through in %s", times(l.Window)*uint64(by.Count), windowText(l))
 }
 
 func windowText(l bucket.Limit) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -108,13 +109,14 @@ func (p *page) secondDocument(root *yaml.Node) *yamlError {
 
 // translate says a YAML error in the words of somebody who writes a policy, at the place that it is about.
 func (p *page) translate(err error) *yamlError {
-	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	msg, guess := strings.TrimPrefix(err.Error(), "yaml: "), 1
 	if rest, ok := strings.CutPrefix(msg, "line "); ok {
-		if _, after, ok := strings.Cut(rest, ": "); ok {
+		if number, after, ok := strings.Cut(rest, ": "); ok {
+			guess, _ = strconv.Atoi(number)
 			msg = after
 		}
 	}
-	n := p.culprit(msg)
+	n := p.culprit(msg, guess)
 	line := p.line(n)
 	begin := p.lines[n-1]
 	indent := len(line) - len(strings.TrimLeft(line, " \t"))
@@ -195,19 +197,32 @@ func (p *page) translate(err error) *yamlError {
 
 // culprit returns the number of the line with which the error comes: the least such that the file up to it fails in
 // the same way. From the wrong line on, every longer part fails so too; of shorter parts some may, in an open bracket
-// or quote, and then any of its lines will do.
-func (p *page) culprit(msg string) int {
+// or quote, and then any of its lines will do. The library's guess is tried first: it is often right, or one too small.
+func (p *page) culprit(msg string, guess int) int {
+	// A megabyte takes the library most of a second, and twenty times that is too long for a node that reloads.
+	// Files of which a policy is made are far from this budget, in bytes.
+	budget := 4 * MaxFile
 	fails := func(lines int) bool {
+		if lines < 1 {
+			return false
+		}
 		part := p.src
 		if lines < len(p.lines) {
 			part = p.src[:p.lines[lines]]
 		}
-		dec := yaml.NewDecoder(strings.NewReader(part))
-		_, err := decode(dec)
+		budget -= len(part)
+		_, err := decode(yaml.NewDecoder(strings.NewReader(part)))
 		return err != nil && strings.HasSuffix(err.Error(), msg)
 	}
 	good, bad := 0, len(p.lines)
-	for bad-good > 1 {
+	for _, n := range []int{guess, guess + 1} {
+		if n > good && n < bad && fails(n) {
+			bad = n
+		} else if n > good && n < bad {
+			good = n
+		}
+	}
+	for bad-good > 1 && budget > 0 {
 		if mid := (good + bad) / 2; fails(mid) {
 			bad = mid
 		} else {
