@@ -210,7 +210,8 @@ func (p *Pipe) controlOnce(ctx context.Context, ask, answer Message) error {
 	}
 	kept := k != nil
 	body, k, err := p.exchangeControl(ctx, k, request)
-	if err != nil && kept && k == nil && ctx.Err() == nil {
+	var refused httpError
+	if err != nil && kept && ctx.Err() == nil && !errors.As(err, &refused) && !errors.Is(err, context.DeadlineExceeded) {
 		// A connection that was kept may have been closed by the server since: that is no failure yet.
 		body, k, err = p.exchangeControl(ctx, nil, request)
 	}
@@ -277,8 +278,13 @@ func (p *Pipe) exchangeControl(ctx context.Context, k *link, request []byte) ([]
 		k.close()
 		k = nil
 	}
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case isTimeout(err):
+		// The connection's deadline is the context's, and may be noticed first.
+		err = context.DeadlineExceeded
 	}
 	return body, k, err
 }

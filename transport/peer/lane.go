@@ -69,6 +69,9 @@ func newLane(p *Pipe, id uint8) *lane {
 
 // push queues an ask. Its ticket is drawn here, so that an ask that is refused is as it was.
 func (l *lane) push(a *Ask, deadline int64) Code {
+	if atomic.LoadUint32(&a.ticket)&1 != 0 {
+		panic("peer: an ask was sent again before it was answered")
+	}
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -79,10 +82,6 @@ func (l *lane) push(a *Ask, deadline int64) Code {
 		return Shed
 	}
 	ticket := atomic.AddUint32(&a.ticket, 1)
-	if ticket&1 == 0 {
-		l.mu.Unlock()
-		panic("peer: an ask was sent again before it was answered")
-	}
 	l.queue = append(l.queue, slot{a, a.call, deadline, ticket})
 	if l.sweepAt == 0 || deadline < l.sweepAt {
 		l.arm(deadline)

@@ -164,6 +164,8 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &small):
 		code = fasthttp.StatusRequestHeaderFieldsTooLarge
 	}
+	// fasthttp sets no deadline for this answer, and who sends nonsense may not read either.
+	_ = ctx.Conn().SetWriteDeadline(time.Now().Add(writeTimeout))
 	s.refuse(ctx, code)
 }
 
