@@ -97,7 +97,7 @@ func (p *Partition) evict(now Instant, wants []Want) int {
 	if now < p.barren || p.gate == Frozen { // frozen lines are on their way as they are
 		return 0
 	}
-	v := eviction{now: now, wants: wants, until: math.MaxInt64}
+	v := eviction{p: p, now: now, wants: wants, until: math.MaxInt64}
 	v.look(&p.own.lines, &p.hand)
 	for i := 0; i < len(p.others) && !v.enough(); i++ {
 		v.look(&p.others[i].lines, &p.hand)
@@ -118,6 +118,7 @@ func (p *Partition) evict(now Instant, wants []Want) int {
 
 // An eviction is one look for lines to drop.
 type eviction struct {
+	p     *Partition
 	now   Instant
 	wants []Want
 
@@ -137,7 +138,7 @@ func (v *eviction) look(t *lines, hand *int) {
 			*hand = 0
 		}
 		i := *hand
-		for !t.a[i].empty() && v.now >= t.a[i].fresh() && !v.wanted(&t.a[i]) {
+		for !t.a[i].empty() && v.p.gone(&t.a[i], v.now) && !v.wanted(&t.a[i]) {
 			// Removing moves the next line here, and best may have moved too; but nothing is evicted
 			// once something was dropped.
 			t.remove(i)

@@ -28,7 +28,7 @@ func (p *Partition) expireIn(t *lines, now Instant) int {
 	if len(t.a) == 0 {
 		return 0
 	}
-	dropped := t.sweep(func(l *line) bool { return now >= l.fresh() })
+	dropped := t.sweep(func(l *line) bool { return p.gone(l, now) })
 	before := t.bytes()
 	switch size := uint64(t.n + t.n/4 + 4); {
 	case t.n == 0:

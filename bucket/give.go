@@ -37,12 +37,18 @@ func (p *Partition) Give(now Instant, wants []Want, hits uint32, r Receipt, out 
 }
 
 func (p *Partition) giveLocked(now, at Instant, w *Want, hits uint64) {
-	l := p.own.find(w.ID, w.Limit.Algorithm.family())
+	var t tally
+	p.look(w, &t)
+	l := t.own
 	if l == nil {
 		return
 	}
 	p.own.seq++
-	if !l.give(now, at, w.Limit.Count, hits) {
+	if t.rest[0] != nil && w.Limit.Algorithm == TokenBucket {
+		if at < 0 || at >= Instant(l.marks[3]) {
+			t.tokenWriteSum(now, w.Limit.Count, 0, hits)
+		}
+	} else if !l.give(now, at, w.Limit.Count, hits) {
 		p.own.removeLine(l)
 		p.t.release(1)
 		return

@@ -124,6 +124,9 @@ func (p *Partition) makeLines(now Instant, wants []Want, ts []tally) bool {
 			}
 		}
 	}
+	if p.own.run(wants[0].ID.Key)+missing > maxKeyLines {
+		return false // see lines: a key with that many lines costs all keys near it
+	}
 	room := missing
 	if !p.makeRoom(now, wants, missing) {
 		if needed == missing || needed > 0 && !p.makeRoom(now, wants, needed) {
@@ -160,9 +163,10 @@ func (p *Partition) spend(now Instant, wants []Want, ts []tally) {
 			continue
 		}
 		if len(wants) == 1 || !spentBefore(ts, i) {
-			t.own.spend(now, &w.Limit, t.amount)
-			if t.rest[0] != nil {
-				t.afterSpend(w, now)
+			if t.rest[0] == nil {
+				t.own.spend(now, &w.Limit, t.amount)
+			} else {
+				t.spendBesides(w, now)
 			}
 		}
 		if t.used += t.amount; t.used >= uint64(w.Limit.Most()) {
