@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"runtime/debug"
 	"strings"
 
@@ -42,7 +41,7 @@ func (s *Server) malformedRequest(ctx *fasthttp.RequestCtx, err error) {
 	s.malformed.Add(1)
 	p := transport.Problem{Status: fasthttp.StatusBadRequest, Detail: "not an HTTP request", Check: -1}
 	var small *fasthttp.ErrSmallBuffer
-	var timeout net.Error
+	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		p.Status = fasthttp.StatusRequestEntityTooLarge

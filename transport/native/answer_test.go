@@ -13,11 +13,12 @@ import (
 
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/transport"
+	"github.com/stint-limiter/stint/transport/door/doortest"
 )
 
 // The answers as the design shows them, byte for byte.
 func TestGoldenJSON(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c})
 	answered(t, d, `{"checks":[{"key":"account:42","limits":["100/1m","1000/1h"],"hits":1}]}`, 200,
 		`{"decisions":[{"allowed":true,"limit":100,"remaining":99,"reset_ms":59000,"retry_ms":0,"by":"100/1m","via":"holder"}]}`)
@@ -39,36 +40,36 @@ func TestGoldenJSON(t *testing.T) {
 		`{"decisions":[{"allowed":true,"limit":2,"remaining":1,"reset_ms":59000,"retry_ms":0,"by":"2/1m","via":"holder","receipt":"beef"}]}`)
 	answered(t, d, `{"checks":[{"key":"r","limits":["2/1m"],"hits":-1,"receipt":"beef"}]}`, 200,
 		`{"decisions":[{"allowed":true,"limit":2,"remaining":2,"reset_ms":0,"retry_ms":0,"by":"2/1m","via":"holder"}]}`)
-	if k := c.batches[len(c.batches)-1][0]; k.Receipt != 0xbeef {
+	if k := c.Batches[len(c.Batches)-1][0]; k.Receipt != 0xbeef {
 		t.Errorf("gave back to %x", k.Receipt)
 	}
 }
 
 func TestUndecided(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c})
 	two := `{"checks":[{"key":"a","limits":["2/1m"]},{"key":"b","limits":["2/1m"]}]}`
 
-	c.answer = nobody(true)
+	c.Answer = doortest.Nobody(true)
 	answered(t, d, two, 200, `{"decisions":[{"allowed":true,"via":"unavailable"},{"allowed":true,"via":"unavailable"}]}`)
 
-	c.answer = nobody(false)
+	c.Answer = doortest.Nobody(false)
 	answered(t, d, two, 503, `{"decisions":[{"allowed":false,"via":"unavailable"},{"allowed":false,"via":"unavailable"}]}`)
 	if got := post(t, d, two).Header.Peek("Retry-After"); string(got) != "1" {
 		t.Errorf("Retry-After %q", got)
 	}
 
 	// One that somebody could decide, and it is 200.
-	c.answer = func(k *transport.Check, d *transport.Decision) {
+	c.Answer = func(k *transport.Check, d *transport.Decision) {
 		if string(k.Key) == "a" {
-			nobody(false)(k, d)
+			doortest.Nobody(false)(k, d)
 		}
 	}
 	if r := post(t, d, two); r.StatusCode() != 200 || r.Header.Peek("Retry-After") != nil {
 		t.Errorf("%d, Retry-After %q", r.StatusCode(), r.Header.Peek("Retry-After"))
 	}
 
-	c.answer = func(_ *transport.Check, d *transport.Decision) {
+	c.Answer = func(_ *transport.Check, d *transport.Decision) {
 		*d = transport.Decision{Outcome: bucket.Outcome{Allowed: true, Full: true, By: -1}, Via: transport.ViaFull}
 	}
 	answered(t, d, two, 200, `{"decisions":[{"allowed":true,"via":"full"},{"allowed":true,"via":"full"}]}`)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stint-limiter/stint/transport"
+	"github.com/stint-limiter/stint/transport/door/doortest"
 	"github.com/stint-limiter/stint/transport/policy"
 )
 
@@ -54,7 +55,7 @@ func set(policies ...*policy.Policy) func() []*policy.Policy {
 }
 
 func TestAttributesGolden(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c, Policies: set(parse(t, shop))})
 	answered(t, d, `{"checks":[{"attributes":{"method":"GET","path":"/assets?x=1","ip":"192.0.2.1","token":"t"}}]}`, 200,
 		`{"decisions":[{"allowed":true,"limit":5,"remaining":4,"reset_ms":59000,"retry_ms":0,"by":"5/1m","via":"holder","rule":"all","current":1}]}`)
@@ -74,7 +75,7 @@ func TestAttributesGolden(t *testing.T) {
 	answered(t, d, `{"checks":[{"attributes":{"method":"GET","path":"/health"},"render":true}]}`, 200, `{"decisions":[{"allowed":true,"status":200,"headers":{}}]}`)
 
 	// The token is secret: no key has it in clear.
-	for _, batch := range c.batches {
+	for _, batch := range c.Batches {
 		for _, k := range batch {
 			if strings.Contains(string(k.Key), `"t"`) {
 				t.Errorf("key %s tells the token", k.Key)
@@ -84,11 +85,11 @@ func TestAttributesGolden(t *testing.T) {
 }
 
 func TestAttributesSecretAndLower(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c, Policies: set(parse(t, shop))})
 	post(t, d, `{"checks":[{"attributes":{"method":"POST","path":"/login","ip":"192.0.2.1","email":" Bob@Example.com "}}]}`)
 	post(t, d, `{"checks":[{"attributes":{"method":"POST","path":"/login","ip":"192.0.2.1","email":"bob@example.com"}}]}`)
-	a, b := c.asked(t, 0), c.asked(t, 1)
+	a, b := asked(t, c, 0), asked(t, c, 1)
 	if len(a) != 2 || len(b) != 2 || string(a[1].Key) != string(b[1].Key) || !strings.Contains(string(a[1].Key), "bob@example.com") {
 		t.Errorf("keys %s and %s", a[len(a)-1].Key, b[len(b)-1].Key)
 	}
@@ -99,14 +100,14 @@ func TestPick(t *testing.T) {
 	asset := func(name string) string {
 		return `{"checks":[{"attributes":{"method":"GET","path":"/assets","ip":"192.0.2.1"}` + name + `}]}`
 	}
-	d := New(Config{Checker: newCounter()})
+	d := New(Config{Checker: doortest.New()})
 	refused(t, d, asset(""), 400, 0, "no policy is loaded; start the server with --policy FILE")
-	d = New(Config{Checker: newCounter(), Policies: set(one)})
+	d = New(Config{Checker: doortest.New(), Policies: set(one)})
 	refused(t, d, asset(`,"policy":"bar"`), 400, 0, `no policy is called "bar"; loaded: shop`)
 	if r := post(t, d, asset("")); r.StatusCode() != 200 {
 		t.Errorf("%s", r.Body())
 	}
-	d = New(Config{Checker: newCounter(), Policies: set(one, two)})
+	d = New(Config{Checker: doortest.New(), Policies: set(one, two)})
 	refused(t, d, asset(""), 400, 0, "several policies are loaded, so policy must name one of: shop, bar")
 	if r := post(t, d, asset(`,"policy":"bar"`)); r.StatusCode() != 200 {
 		t.Errorf("%s", r.Body())
@@ -115,11 +116,11 @@ func TestPick(t *testing.T) {
 
 // A bad check at the end: those before it, planned already, are not decided.
 func TestAttributesAllOrNothing(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c, Policies: set(parse(t, shop))})
 	refused(t, d, `{"checks":[{"attributes":{"method":"POST","path":"/login","ip":"192.0.2.1","email":"e"}},`+good+`,{"key":""}]}`, 400, 2, "limits is missing")
-	if len(c.batches) != 0 {
-		t.Errorf("asked for %v", c.batches)
+	if len(c.Batches) != 0 {
+		t.Errorf("asked for %v", c.Batches)
 	}
 }
 
@@ -135,38 +136,38 @@ func request(items ...string) string { return `{"checks":[` + strings.Join(items
 
 // One key denies: what the other took goes back, to the slot it came from, in one batch for the whole request.
 func TestGivenBack(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c, Policies: set(parse(t, shop))})
 	post(t, d, request(login("t0", "e"), login("t1", "e"), login("t2", "f")))
-	c.batches = nil
+	c.Batches = nil
 	// e has no room left; t3, t4 and t5 have. Three items whose keys do not meet.
 	r := post(t, d, request(login("t3", "e"), login("t4", "f"), login("t5", "g")))
 	if want := `{"decisions":[{"allowed":false,"limit":2,"remaining":0,"reset_ms":59000,"retry_ms":59000,"by":"2/1h","via":"holder","rule":"login","current":2},{"allowed":true,`; !strings.HasPrefix(string(r.Body()), want) {
 		t.Errorf("got  %s\nwant %s…", r.Body(), want)
 	}
-	if len(c.batches) != 2 || len(c.batches[0]) != 6 || len(c.batches[1]) != 1 {
-		t.Fatalf("asked for %v", c.batches)
+	if len(c.Batches) != 2 || len(c.Batches[0]) != 6 || len(c.Batches[1]) != 1 {
+		t.Fatalf("asked for %v", c.Batches)
 	}
-	took, back := c.batches[0][0], c.batches[1][0]
+	took, back := c.Batches[0][0], c.Batches[1][0]
 	if string(back.Key) != string(took.Key) || back.Hits != -1 || back.Receipt != 0xbeef {
 		t.Errorf("took %+v\ngave back %+v", took, back)
 	}
-	for at, n := range c.spent {
-		if at.key == string(took.Key) && n != 0 {
-			t.Errorf("%s still has %d", at.key, n)
+	for at, n := range c.Spent {
+		if at.Key == string(took.Key) && n != 0 {
+			t.Errorf("%s still has %d", at.Key, n)
 		}
 	}
 }
 
 // A check that shares a key with an earlier several-key item waits until that one is settled.
 func TestRounds(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c, Policies: set(parse(t, shop))})
 	post(t, d, request(login("x", "e"), login("y", "e"))) // e is spent; the second round is e's
-	if len(c.batches) != 2 {
-		t.Fatalf("two items on one e-mail took %d batches", len(c.batches))
+	if len(c.Batches) != 2 {
+		t.Fatalf("two items on one e-mail took %d batches", len(c.Batches))
 	}
-	c.batches = nil
+	c.Batches = nil
 	// Four logins of t are denied by e and hold nothing, so all five of t's hits are there for the assets.
 	post(t, d, request(login("t", "e"), login("t", "e"), login("t", "e"), login("t", "e")))
 	r := post(t, d, request(login("t", "e"), asset("t"), asset("t"), asset("t"), asset("t"), asset("t"), asset("t")))
@@ -181,7 +182,7 @@ func TestBatchIsOneByOne(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	rounds := 0
 	for range 300 {
-		whole, single := newCounter(), newCounter()
+		whole, single := doortest.New(), doortest.New()
 		batch := New(Config{Checker: whole, Policies: set(p)})
 		each := New(Config{Checker: single, Policies: set(p)})
 		for range 3 {
@@ -211,9 +212,9 @@ func TestBatchIsOneByOne(t *testing.T) {
 				}
 			}
 		}
-		rounds += len(whole.batches)
-		if len(whole.batches) > len(single.batches) {
-			t.Errorf("%d batches for what takes %d one by one", len(whole.batches), len(single.batches))
+		rounds += len(whole.Batches)
+		if len(whole.Batches) > len(single.Batches) {
+			t.Errorf("%d batches for what takes %d one by one", len(whole.Batches), len(single.Batches))
 		}
 	}
 	if rounds == 0 {
@@ -223,14 +224,14 @@ func TestBatchIsOneByOne(t *testing.T) {
 
 // Several keys, and nobody to decide one of them.
 func TestAttributesUndecided(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	p := parse(t, strings.Replace(shop, "headers:", "failure_mode: deny\nheaders:", 1))
 	d := New(Config{Checker: c, Policies: set(p)})
-	c.answer = func(k *transport.Check, d *transport.Decision) {
+	c.Answer = func(k *transport.Check, d *transport.Decision) {
 		if k.Unavailable != transport.Deny {
 			t.Errorf("check %s has mode %v", k.Key, k.Unavailable)
 		}
-		nobody(k.Unavailable.Allows())(k, d)
+		doortest.Nobody(k.Unavailable.Allows())(k, d)
 	}
 	r := post(t, d, `{"checks":[{"attributes":{"method":"POST","path":"/login","ip":"192.0.2.1","email":"e"},"render":true}]}`)
 	if want := `{"decisions":[{"allowed":false,"via":"unavailable","status":503,"headers":{`; r.StatusCode() != 503 || !strings.HasPrefix(string(r.Body()), want) || !strings.Contains(string(r.Body()), `"Retry-After":"1"`) {
@@ -251,10 +252,10 @@ func TestUnplanned(t *testing.T) {
 	}
 	p := parse(t, text.String())
 	body := `{"checks":[{"attributes":{"path":"/x","a0":"0","a1":"1","a2":"2","a3":"3","a4":"4"},"render":true}]}`
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c, Policies: set(p), FailureMode: transport.Deny})
 	answered(t, d, body, 503, `{"decisions":[{"allowed":false,"via":"unavailable","status":503,"headers":{}}]}`)
-	if len(c.batches) != 0 {
+	if len(c.Batches) != 0 {
 		t.Error("asked")
 	}
 	d = New(Config{Checker: c, Policies: set(p)})
@@ -273,8 +274,8 @@ func TestPoliciesSwapped(t *testing.T) {
 	one, two := parse(t, shop), parse(t, strings.Replace(shop, "5/1m", "500/1m", 1))
 	var now atomic.Pointer[policy.Policy]
 	now.Store(one)
-	c := newCounter()
-	c.keep = false
+	c := doortest.New()
+	c.Forget = true
 	d := New(Config{Checker: c, Policies: func() []*policy.Policy { return []*policy.Policy{now.Load()} }})
 	var wg sync.WaitGroup
 	for g := range 4 {

@@ -10,11 +10,12 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/stint-limiter/stint/transport"
+	"github.com/stint-limiter/stint/transport/door/doortest"
 )
 
 // All plain checks of a request go out as one batch, in their order, with the deadline that the caller set.
 func TestOneBatch(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c})
 	var checks []string
 	for i := range 100 {
@@ -23,10 +24,10 @@ func TestOneBatch(t *testing.T) {
 	if r := post(t, d, `{"checks":[`+strings.Join(checks, ",")+`]}`); r.StatusCode() != 200 {
 		t.Fatalf("%d %s", r.StatusCode(), r.Body())
 	}
-	if len(c.batches) != 1 {
-		t.Fatalf("%d batches", len(c.batches))
+	if len(c.Batches) != 1 {
+		t.Fatalf("%d batches", len(c.Batches))
 	}
-	for i, k := range c.asked(t, 0) {
+	for i, k := range asked(t, c, 0) {
 		if string(k.Key) != fmt.Sprintf("k%d", i%7) || k.Hits != int64(i%3) || k.Limits[0].Text != fmt.Sprintf("%d/1m", 1+i%5) {
 			t.Errorf("check %d is %+v", i, k)
 		}
@@ -38,17 +39,17 @@ func TestOneBatch(t *testing.T) {
 
 // deadlines remembers the deadline it was given.
 type deadlines struct {
-	*counter
+	*doortest.Counter
 	last time.Time
 }
 
 func (d *deadlines) Check(r *transport.Request) {
 	d.last = r.Deadline
-	d.counter.Check(r)
+	d.Counter.Check(r)
 }
 
 func TestDeadline(t *testing.T) {
-	c := &deadlines{counter: newCounter()}
+	c := &deadlines{Counter: doortest.New()}
 	d := New(Config{Checker: c})
 	for body, want := range map[string]time.Duration{
 		`{"checks":[` + good + `]}`:                    time.Second,
@@ -66,8 +67,8 @@ func TestDeadline(t *testing.T) {
 
 // Many callers at once, each with its own bodies, never see another's answer.
 func TestConcurrent(t *testing.T) {
-	c := newCounter()
-	c.keep = false
+	c := doortest.New()
+	c.Forget = true
 	d := New(Config{Checker: c})
 	var wg sync.WaitGroup
 	for g := range 8 {

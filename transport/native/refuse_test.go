@@ -8,6 +8,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/stint-limiter/stint/transport/door/doortest"
 )
 
 // refused expects a problem with this status, about this check (−1: none), that says this.
@@ -43,7 +45,7 @@ const good = `{"key":"k","limits":["2/1m"]}`
 
 // Every rule about a request, in both formats where msgpack can say it; and nothing is ever spent.
 func TestRefused(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c})
 	for _, x := range []struct {
 		body  string
@@ -100,8 +102,8 @@ func TestRefused(t *testing.T) {
 		refused(t, d, x.body, 400, x.check, x.says)
 		refused(t, d, toMsgpack(t, x.body), 400, x.check, x.says)
 	}
-	if len(c.batches) > 0 {
-		t.Errorf("%d bad requests were decided", len(c.batches))
+	if len(c.Batches) > 0 {
+		t.Errorf("%d bad requests were decided", len(c.Batches))
 	}
 	if s := d.Stats(); s.Bad == 0 || s.OK+s.Unavailable+s.TooLarge+s.Checks != 0 {
 		t.Errorf("counted %+v", s)
@@ -118,7 +120,7 @@ func manyAttributes(n int) string {
 
 // What only JSON can get wrong.
 func TestRefusedJSON(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c})
 	for _, x := range []struct {
 		body  string
@@ -179,14 +181,14 @@ func TestRefusedJSON(t *testing.T) {
 			t.Errorf("deep nesting: %d", r.StatusCode())
 		}
 	}
-	if len(c.batches) > 0 {
-		t.Errorf("%d bad requests were decided", len(c.batches))
+	if len(c.Batches) > 0 {
+		t.Errorf("%d bad requests were decided", len(c.Batches))
 	}
 }
 
 // What only msgpack can get wrong.
 func TestRefusedMsgpack(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c})
 	const checks = "\x81\xa6checks\x91"
 	for _, x := range []struct {
@@ -223,20 +225,20 @@ func TestRefusedMsgpack(t *testing.T) {
 	} {
 		refused(t, d, x.body, 400, x.check, x.says)
 	}
-	if len(c.batches) > 0 {
-		t.Errorf("%d bad requests were decided", len(c.batches))
+	if len(c.Batches) > 0 {
+		t.Errorf("%d bad requests were decided", len(c.Batches))
 	}
 }
 
 func TestTooLarge(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c})
 	most := `{"checks":[` + strings.Repeat(good+",", 999) + good + `]}`
 	more := `{"checks":[` + strings.Repeat(good+",", 1000) + good + `]}`
 	refused(t, d, more, 413, -1, "checks: more than 1000")
 	refused(t, d, toMsgpack(t, more), 413, -1, "checks: more than 1000")
 	refused(t, d, `{"checks":[`+good+`]}`+strings.Repeat(" ", 1<<20), 413, -1, "the most is 1048576")
-	if len(c.batches) > 0 {
+	if len(c.Batches) > 0 {
 		t.Error("decided")
 	}
 	for _, body := range []string{most, toMsgpack(t, most), `{"checks":[` + good + `]}` + strings.Repeat(" ", 1<<20-len(good)-13)} {
@@ -250,7 +252,7 @@ func TestTooLarge(t *testing.T) {
 }
 
 func TestMethod(t *testing.T) {
-	d := New(Config{Checker: newCounter()})
+	d := New(Config{Checker: doortest.New()})
 	for _, m := range []string{"GET", "PUT", "DELETE", "OPTIONS", "HEAD", "post"} {
 		var ctx fasthttp.RequestCtx
 		ctx.Init(&fasthttp.Request{}, nil, nil)

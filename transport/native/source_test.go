@@ -15,6 +15,7 @@ import (
 
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/transport"
+	"github.com/stint-limiter/stint/transport/door/doortest"
 )
 
 // What the walk read, said plainly, to be compared with what a general decoder read.
@@ -221,7 +222,7 @@ func FuzzJSON(f *testing.F) {
 	for _, s := range jsonSeeds {
 		f.Add([]byte(s))
 	}
-	d := New(Config{Checker: newCounter()})
+	d := New(Config{Checker: doortest.New()})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if len(body) > transport.MaxRequest {
 			return
@@ -272,7 +273,7 @@ func FuzzMsgpack(f *testing.F) {
 	f.Add([]byte("\x81\xa6checks\x91\x82\xc4\x03key\xd9\x01k\xa6limits\xdc\x00\x01\xda\x00\x042/1m"))
 	f.Add([]byte("\x81\xa6checks\xdd\x00\x00\x00\x01\xde\x00\x03\xa3key\xc6\x00\x00\x00\x01k\xa6limits\x91\xa42/1m\xa4hits\xd3\xff\xff\xff\xff\xff\xff\xff\xff"))
 	f.Add([]byte("\xdf\xff\xff\xff\xff"))
-	d := New(Config{Checker: newCounter()})
+	d := New(Config{Checker: doortest.New()})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if len(body) > transport.MaxRequest {
 			return
@@ -310,8 +311,8 @@ func FuzzBudget(f *testing.F) {
 	f.Add([]byte("\x81\xa6checks\x91\x82\xa3key\xc6\xff\xff\xff\xffk"))
 	f.Add([]byte("\xdf\xff\xff\xff\xff" + strings.Repeat("\xa0", 100)))
 	f.Add([]byte(`{"checks":[` + strings.Repeat(`{"key":"k","limits":["2/1m"]},`, 50) + `{"key":"k"}]}`))
-	c := newCounter()
-	c.keep = false
+	c := doortest.New()
+	c.Forget = true
 	d := New(Config{Checker: c})
 	f.Add([]byte("\x81\xa6checks\x9f" + strings.Repeat("\x81\xaaattributes\x81\xa4path\xa7/assets", 15)))
 	f.Add([]byte(`{"checks":[{"attributes":{"method":"POST","path":"/login?a=b","ip":"192.0.2.1","token":"t","email":"e"},"render":true}]}`))
@@ -334,14 +335,14 @@ func FuzzBudget(f *testing.F) {
 			default:
 				t.Fatalf("%q: answered %d", body, r.StatusCode())
 			}
-			clear(c.spent)
+			clear(c.Spent)
 		}
 	})
 }
 
 // Whatever the widths of its numbers and lengths, msgpack reads the same.
 func TestMsgpackWidths(t *testing.T) {
-	d := New(Config{Checker: newCounter()})
+	d := New(Config{Checker: doortest.New()})
 	for _, hits := range []string{"\x05", "\xcc\x05", "\xcd\x00\x05", "\xce\x00\x00\x00\x05", "\xcf\x00\x00\x00\x00\x00\x00\x00\x05",
 		"\xd0\x05", "\xd1\x00\x05", "\xd2\x00\x00\x00\x05", "\xd3\x00\x00\x00\x00\x00\x00\x00\x05"} {
 		for _, key := range []string{"\xa1k", "\xd9\x01k", "\xda\x00\x01k", "\xdb\x00\x00\x00\x01k", "\xc4\x01k", "\xc5\x00\x01k", "\xc6\x00\x00\x00\x01k"} {
@@ -367,7 +368,7 @@ func TestMsgpackWidths(t *testing.T) {
 
 // Every prefix of a good request is refused, in both formats.
 func TestTruncated(t *testing.T) {
-	c := newCounter()
+	c := doortest.New()
 	d := New(Config{Checker: c})
 	text := `{"checks":[{"key":"k\u00e9","limits":["2/1m","3/1h"],"hits":-100000,"receipt":"beef"}],"timeout_ms":2000}`
 	for _, body := range []string{text, toMsgpack(t, text)} {
@@ -380,7 +381,7 @@ func TestTruncated(t *testing.T) {
 			t.Fatalf("%q: %d %s", body, r.StatusCode(), r.Body())
 		}
 	}
-	if len(c.batches) != 2 {
-		t.Errorf("decided %d requests", len(c.batches))
+	if len(c.Batches) != 2 {
+		t.Errorf("decided %d requests", len(c.Batches))
 	}
 }
