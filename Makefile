@@ -3,6 +3,8 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 IMAGE   ?= stint:latest
+# The plugin where there is one, else the older program of its own.
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .PHONY: help build run test lint bench fuzz image compose clean
 
@@ -31,7 +33,7 @@ image: build ## the container image, from scratch
 	docker build -q -t $(IMAGE) .
 
 compose: image ## three containers: compose.yaml
-	docker-compose up
+	$(COMPOSE) up
 
 clean: ## remove what the others made
 	rm -rf bin out
