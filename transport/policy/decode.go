@@ -111,10 +111,10 @@ func (d *decoder) finish() Problems {
 // clip cuts a line that nobody could read down to the part around a column.
 func clip(line string, col int) (part string, shift int) {
 	const most = 200
-	if len(line) <= most {
+	if len(line) <= most && utf8.ValidString(line) {
 		return line, 0
 	}
-	r := []rune(line)
+	r := []rune(line) // what is not UTF-8 becomes U+FFFD, byte by byte, as columns are counted
 	shift = min(max(col-most/2, 0), max(len(r)-most, 0))
 	return string(r[shift:min(shift+most, len(r))]), shift
 }

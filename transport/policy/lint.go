@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/stint-limiter/stint/bucket"
-	"github.com/stint-limiter/stint/transport"
 )
 
 // What is allowed but most likely not meant (warnings), and what is worth knowing (notes). Only a file without errors
@@ -53,9 +52,15 @@ func coversAll(r *rule) bool {
 	if len(r.patterns) == 0 {
 		return !r.otherwise
 	}
-	all, faults := parsePattern("/")
-	return len(faults) == 0 && slices.ContainsFunc(r.patterns, func(p pattern) bool { return p.covers(&all) })
+	for i := range r.patterns {
+		if r.patterns[i].covers(&everyPath) {
+			return true
+		}
+	}
+	return false
 }
+
+var everyPath, _ = parsePattern("/")
 
 // covers reports whether rule a applies to every request that rule b applies to. Where it is not sure it says no.
 func covers(a, b *rule) bool {
@@ -76,7 +81,11 @@ func covers(a, b *rule) bool {
 		return true
 	}
 	for i := range b.patterns {
-		if !slices.ContainsFunc(a.patterns, func(p pattern) bool { return p.covers(&b.patterns[i]) }) {
+		found := false
+		for j := range a.patterns {
+			found = found || a.patterns[j].covers(&b.patterns[i])
+		}
+		if !found {
 			return false
 		}
 	}
@@ -93,34 +102,41 @@ func (d *decoder) idle() {
 		if r.rule.shadow || len(r.rule.overrides) > 0 {
 			continue
 		}
+		told := make([]bool, len(r.rule.limits))
 		for j, l := range r.rule.limits {
-			d.idleLimit(i, j, r, l)
+			for k, by := range r.rule.limits {
+				if k == j || told[j] {
+					continue
+				}
+				if note := neverBefore(l.Limit, by.Limit); note != "" && (k < j || neverBefore(by.Limit, l.Limit) == "") {
+					d.at(Note, r.limits.at[j], "", "%s never denies before %s%s", l.Text, by.Text, note[1:])
+					told[j] = true
+				}
+			}
+		}
+		for o, other := range d.p.rules { // a thousand rules make a million pairs: what is cheap to see comes first
+			if o != i && !other.shadow && len(other.overrides) == 0 && sameKeys(other, r.rule) && covers(other, r.rule) {
+				d.idleBeside(r, other, o > i && covers(r.rule, other), told)
+			}
 		}
 	}
 }
 
-func (d *decoder) idleLimit(i, j int, r *ruleNodes, l transport.Limit) {
-	for k, by := range r.rule.limits {
-		if k == j {
-			continue
-		}
-		if note := neverBefore(l.Limit, by.Limit); note != "" && (neverBefore(by.Limit, l.Limit) == "" || k < j) {
-			d.at(Note, r.limits.at[j], "", "%s never denies before %s%s", l.Text, by.Text, note[1:])
-			return
-		}
-	}
-	for o, other := range d.p.rules {
-		if o == i || other.shadow || len(other.overrides) > 0 || !sameKeys(other, r.rule) || !covers(other, r.rule) {
-			continue
-		}
+// idleBeside notes the limits of r that are idle beside those of a rule that counts all its hits by the same key. Of
+// two rules that are alike only the second is said to be idle.
+func (d *decoder) idleBeside(r *ruleNodes, other *rule, alikeAndFirst bool, told []bool) {
+	for j, l := range r.rule.limits {
 		for _, by := range other.limits {
+			if told[j] {
+				break
+			}
 			note := neverBefore(l.Limit, by.Limit)
-			if note == "" || covers(r.rule, other) && neverBefore(by.Limit, l.Limit) != "" && o > i {
-				continue // of two that are alike only the second is idle
+			if note == "" || alikeAndFirst && neverBefore(by.Limit, l.Limit) != "" {
+				continue
 			}
 			d.at(Note, r.limits.at[j], "", "%s %s never denies: %s %s has the same key and every one of its hits%s",
 				r.rule.name, l.Text, other.name, by.Text, note[1:])
-			return
+			told[j] = true
 		}
 	}
 }

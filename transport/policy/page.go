@@ -112,11 +112,14 @@ func (p *page) spread(n *yaml.Node) []int {
 // skipProperties steps over `&anchor` and `!tag` in front of a value.
 func (p *page) skipProperties(at int) int {
 	for at < len(p.src) && (p.src[at] == '&' || p.src[at] == '!') {
-		end := strings.IndexAny(p.src[at:], " \t\r\n")
-		if end < 0 {
+		if p.src[at] == '&' { // a name's end is an anchor's: `&a?x` is the value ?x
+			for at++; at < len(p.src) && (isAlnum(p.src[at]) || p.src[at] == '_' || p.src[at] == '-'); at++ {
+			}
+		} else if end := strings.IndexAny(p.src[at:], " \t\r\n"); end >= 0 {
+			at += end
+		} else {
 			return at
 		}
-		at += end
 		for at < len(p.src) && strings.IndexByte(" \t\r\n", p.src[at]) >= 0 {
 			at++
 		}

@@ -156,8 +156,15 @@ func (d *decoder) wildcards(r *ruleNodes) {
 	}
 }
 
-// together checks what would make every request fail: rules without match all apply to each of them.
+// together checks what the rules have together: too much for any request, or, of those without match, for each.
 func (d *decoder) together(key *yaml.Node) {
+	patterns := 0
+	for _, r := range d.p.rules {
+		patterns += len(r.patterns)
+	}
+	if patterns > MaxPatterns {
+		d.errorf(key, "", "the rules have %d patterns together; the most is %d", patterns, MaxPatterns)
+	}
 	limits := 0
 	var lists []string
 	for _, r := range d.p.rules {

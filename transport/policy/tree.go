@@ -23,6 +23,9 @@ const (
 	MaxFile = 1 << 20
 	// MaxRules is how many rules a policy may have: each is looked at for every request.
 	MaxRules = 1000
+	// MaxPatterns is how many patterns all rules together may have, for the same reason; and the check compares each
+	// with each.
+	MaxPatterns = 4000
 	// MaxRuleLimits is how many limits a rule, or an override, may have. All of them are taken under one lock.
 	MaxRuleLimits = 16
 	// MaxAliases is how many YAML aliases are followed, counting those inside of what is followed: a file of a few
