@@ -29,6 +29,12 @@ type asker struct {
 	client  *http.Client
 }
 
+func newAsker(t *testing.T, addr string, msgpack bool) *asker {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	t.Cleanup(client.CloseIdleConnections)
+	return &asker{addr, msgpack, client}
+}
+
 func (a *asker) ask(keys []string, limit string) (*answer, error) {
 	type check struct {
 		Key    string   `json:"key" msgpack:"key"`

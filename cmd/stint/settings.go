@@ -13,7 +13,8 @@ import (
 // maxConfig bounds a settings file: it has a line per flag.
 const maxConfig = 1 << 20
 
-// settle gives every flag that was not on the command line its value from the environment, else from the settings file.
+// settle gives every flag that was not on the command line its value from the environment, else from the settings file. An empty
+// variable is none: that is what a container file passes on for what it does not set.
 func settle(cmd *cobra.Command) error {
 	fromFile := map[string]setting{}
 	path := value(cmd.Flags().Lookup("config"))
@@ -35,7 +36,7 @@ func settle(cmd *cobra.Command) error {
 		if f.Changed || f.Name == "config" || f.Name == "help" {
 			return
 		}
-		if v, ok := os.LookupEnv(envName(f.Name)); ok {
+		if v := os.Getenv(envName(f.Name)); v != "" {
 			if err := f.Value.Set(v); err != nil {
 				fail(fmt.Errorf("%s=%q: %w", envName(f.Name), v, err))
 			}
@@ -62,7 +63,7 @@ func settle(cmd *cobra.Command) error {
 
 // value is a flag's value, or that of its environment variable where it is not on the command line.
 func value(f *pflag.Flag) string {
-	if v, ok := os.LookupEnv(envName(f.Name)); ok && !f.Changed {
+	if v := os.Getenv(envName(f.Name)); v != "" && !f.Changed {
 		return v
 	}
 	return f.Value.String()
