@@ -78,7 +78,7 @@ func inShadow(l *transport.Limit) string {
 // explain says what a rule makes of the request, and whether it matches.
 func (plan *Plan) explain(rule *runRule, o TryOptions) (why string, matched bool) {
 	l := &plan.lookup
-	var m *pattern
+	m, matched := plan.matches(rule)
 	for i := range rule.patterns {
 		if p := &rule.patterns[i]; m == nil && p.match(l.r.Method, &l.target, l.policy.ignoreCase) {
 			m = p
@@ -159,7 +159,7 @@ func (o *runOverride) words() string {
 		s = "unlimited"
 	}
 	if !o.override.until.IsZero() {
-		s += " until " + o.override.until.UTC().Format(time.DateOnly)
+		s += " until " + o.override.until.Add(-1).UTC().Format(time.DateOnly) // the last day it holds
 	}
 	return s
 }
