@@ -49,7 +49,7 @@ func cutAfter(c net.Conn, out, in int64) net.Conn {
 // TestEachHitCountsOnceWhateverBreaks runs callers over connections that break at random bytes, in both directions.
 // Every ask is answered, and what was spent is what was asked for: not one more for all the repeats, not one less.
 func TestEachHitCountsOnceWhateverBreaks(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(12) {
 		synctest.Test(t, func(t *testing.T) { breaking(t, seed) })
 	}
 }
@@ -324,7 +324,7 @@ func TestAnUnreachableMemberFailsAtOnceAndIsTriedAgainLater(t *testing.T) {
 		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Failed {
 			t.Errorf("code %d before its time", a.Code)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Decided || !x.pipe.Healthy() || x.pipe.downUntil.Load() != 0 {
 			t.Errorf("code %d, healthy %v", a.Code, x.pipe.Healthy())
 		}

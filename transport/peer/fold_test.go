@@ -12,7 +12,7 @@ import (
 // against the same asks decided one by one.
 func TestFoldingTellsEveryAskWhatItWouldHaveBeenToldAlone(t *testing.T) {
 	folded := uint64(0)
-	for seed := range uint64(300) {
+	for seed := range uint64(150) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 3))
 			d, alone := newCounters(), newCounters()

@@ -59,6 +59,9 @@ type slot struct {
 	ticket   uint32
 }
 
+// keepSlots is how long a queue may become before its memory is given back after a burst.
+const keepSlots = 2 * MaxEntries
+
 func newLane(p *Pipe, id uint8) *lane {
 	l := &lane{p: p, id: id}
 	l.cond.L = &l.mu
@@ -195,6 +198,9 @@ func (l *lane) take() bool {
 		return false
 	}
 	clear(l.flight) // or idle lanes would keep calls from being collected
+	if cap(l.flight) > keepSlots && len(l.queue) < keepSlots {
+		l.flight = nil // a burst is over
+	}
 	l.flight, l.queue, l.done = l.queue, l.flight[:0], 0
 	l.making = true
 	return true
