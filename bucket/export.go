@@ -1,6 +1,9 @@
 package bucket
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // A Copy is a history as it was at one instant, ready to travel: it has no instants, only durations.
 type Copy struct {
@@ -18,7 +21,8 @@ type Copy struct {
 //   - slots: aux is how far into its slot the last hit was, in 256ths, rounded down, and the slots are in order, that
 //     of the last hit at the end.
 //   - fixed: hits; µs until the window ends (less than 0: it has, but its end is remembered); µs since it began.
-//   - token: whole tokens; fraction; µs since they were counted; µs since the bucket was full.
+//   - token: whole tokens; fraction; µs since the bucket was full. What came back until the export is taken off, at
+//     the COUNT that the line was last written under.
 //
 // A line denied last stays one that is not evicted.
 type Record struct {
@@ -40,7 +44,11 @@ func (p *Partition) Export(now Instant, name Name) (*Copy, error) {
 	c := &Copy{Name: h.name, Seq: h.seq, Records: make([]Record, 0, h.n)}
 	for i := range h.a {
 		if l := &h.a[i]; !l.empty() && l.kind() != attempts && !p.gone(l, now) {
-			c.Records = append(c.Records, l.record(now))
+			r := l.record(now)
+			if l.kind() == token {
+				p.tokenRecord(l, now, &r)
+			}
+			c.Records = append(c.Records, r)
 		}
 	}
 	return c, nil
@@ -56,6 +64,49 @@ func (p *Partition) historyNamed(name Name) *history {
 		}
 	}
 	return nil
+}
+
+// tokenRecord takes off what came back. The bucket serves its histories one after the other (see sum.go), each for as long as
+// its tokens take at the COUNT that its line was written under; so a copy says what is left of it in its turn, and copies
+// of buckets that ran apart, each refilling, add up to what is left of each.
+func (p *Partition) tokenRecord(l *line, now Instant, r *Record) {
+	var t tally
+	var buf [maxHistories]*line
+	p.look(&Want{ID: l.id, Limit: Limit{Algorithm: TokenBucket}}, &t)
+	ls := t.all(&buf)
+	inOrder(ls)
+	now = max(now, Instant(l.marks[2]))
+	var end, lasts Instant
+	for _, m := range ls {
+		at := Instant(m.marks[2])
+		lasts = m.fresh() - at
+		end = max(end, at) + lasts
+		if m == l {
+			break
+		}
+	}
+	left := min(end-now, lasts)
+	whole, frac := share(l.marks[0], l.marks[1], uint64(left), uint64(lasts), uint64(l.span()))
+	r.Marks = [5]uint64{whole, frac, uint64(max(now-Instant(l.marks[3]), 0))}
+	r.Clock = r.Clock&(1<<freshShift-1) | uint64(max(left, 0))<<freshShift
+}
+
+// share returns a/b of the tokens, rounded up; a is at most b.
+func share(whole, frac, a, b, span uint64) (uint64, uint64) {
+	if int64(a) <= 0 {
+		return 0, 0
+	}
+	hi, lo := bits.Mul64(whole, a)
+	whole, rest := bits.Div64(hi, lo, b)
+	hi, lo = bits.Mul64(rest, span)
+	hi2, lo2 := bits.Mul64(frac, a)
+	lo, c := bits.Add64(lo, lo2, 0)
+	lo, c2 := bits.Add64(lo, b-1, 0)
+	frac, _ = bits.Div64(hi+hi2+c+c2, lo, b)
+	if frac >= span {
+		whole, frac = whole+1, frac-span
+	}
+	return whole, frac
 }
 
 // record turns the line's instants into durations.
@@ -88,10 +139,6 @@ func (l *line) record(now Instant) Record {
 	case fixed:
 		r.Marks[1] = uint64(l.fixedEnd() - now)
 		r.Marks[2] = uint64(now - Instant(l.marks[2]))
-	case token:
-		now = max(now, Instant(l.marks[2]))
-		r.Marks[2] = uint64(now - Instant(l.marks[2]))
-		r.Marks[3] = uint64(now - Instant(l.marks[3]))
 	}
 	r.Clock = uint64(max(l.fresh()-now, 0))<<freshShift | aux<<auxShift | l.clock&(denyingMask|kindMask)
 	return r

@@ -66,8 +66,8 @@ func (c *Copy) lines(now Instant) (lines, error) {
 		if !ok || ls.find(l.id, l.family()) != nil {
 			return ls, fmt.Errorf("record %d of history %v: %w", i, c.Name, ErrBadRecord)
 		}
-		if now >= l.fresh() && l.kind() != token {
-			continue // a token bucket's may yet be served after those of other histories
+		if now >= l.fresh() {
+			continue
 		}
 		if ls.a == nil {
 			ls.grow(len(c.Records))
@@ -98,9 +98,9 @@ func (r *Record) line(now Instant) (line, bool) {
 	case fixed:
 		ok = l.fixedArrive(now)
 	case token:
-		at, since := Instant(r.Marks[2]), Instant(r.Marks[3])
-		ok = l.marks[0] < 1<<40 && l.marks[1] < uint64(span) && 0 <= at && at <= since && since <= maxFresh
-		l.marks[2], l.marks[3] = uint64(now-at), uint64(now-since)
+		since := Instant(r.Marks[2])
+		ok = l.marks[0] < 1<<40 && l.marks[1] < uint64(span) && 0 <= since && since <= maxFresh
+		l.marks[2], l.marks[3] = uint64(now), uint64(now-since)
 	default:
 		ok = false
 	}

@@ -18,6 +18,7 @@ type timeline struct {
 	now    Instant
 	back   bool    // the clock may jump back
 	shift  Instant // how much the node's clock is ahead
+	moving bool    // the partition is handed over
 	claims bool    // new histories are begun
 	moves  int
 	loose  bool // and hits were given back since, so that only "never over" is judged
@@ -64,13 +65,14 @@ func randomSpec(r *rand.Rand) spec {
 }
 
 func newTimeline(t testing.TB, r *rand.Rand) *timeline {
-	h := &timeline{t: t, r: r, p: open(100), back: r.IntN(4) == 0, claims: r.IntN(2) == 0}
-	h.claims = h.claims && !h.back
+	h := &timeline{t: t, r: r, p: open(100), back: r.IntN(4) == 0, moving: r.IntN(2) == 0}
+	h.moving = h.moving && !h.back // a copy carries no clock that went back: it begins at the last hit
+	h.claims = h.moving && r.IntN(2) == 0
 	h.now = noon + Instant(r.Int64N(int64(400*24*hour)))
 	for range 1 + r.IntN(6)/3*r.IntN(3) {
 		s := randomSpec(r)
-		if s.limits[0].Algorithm == TokenBucket && h.claims {
-			s.limits = s.limits[:1] // each history gets its tokens back at the COUNT that comes, since it was written: see sum.go
+		if s.limits[0].Algorithm == TokenBucket && h.moving {
+			s.limits = s.limits[:1] // a copy has got its tokens back at the COUNT it was written under
 		}
 		if slices.ContainsFunc(h.specs, func(o spec) bool {
 			return o.limits[0].Window == s.limits[0].Window && o.limits[0].Algorithm == s.limits[0].Algorithm
@@ -397,8 +399,8 @@ func (h *timeline) clock() Instant { return h.now + h.shift }
 // move hands the partition over to a node with another clock, or begins a new history, as a claim does. To the model neither
 // happens: what was spent stays spent, in one copy.
 func (h *timeline) move() {
-	if h.r.IntN(3) > 0 || h.back {
-		return // a copy carries no clock that went back: it begins at the last hit
+	if h.r.IntN(3) > 0 || !h.moving {
+		return
 	}
 	h.moves++
 	h.taken = nil
