@@ -43,7 +43,8 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run a node",
 		Long: `Runs a node until it is told to stop (SIGTERM, Ctrl-C), then finishes what is in flight,
-hands its place to the others and says goodbye.
+hands its place to the others and says goodbye. SIGHUP reads the policy files again; where they have a mistake, the old
+ones stay in force.
 
 --port P sets a family of ports: checks P, peers P+1, gossip P+2 (TCP and UDP), admin P+3.`,
 		Example: `  stint serve                                                  # a cluster of one
@@ -92,12 +93,21 @@ func serve(ctx context.Context, f *serveFlags) error {
 		return &exit{exitOK + 1, err}
 	}
 	s.hello()
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
 	var cause error
-	select {
-	case <-ctx.Done():
-		log.Info("stopping", "leave_timeout", f.leaveTimeout.String())
-	case cause = <-s.failed:
-		log.Error("stopping", "error", cause)
+	for running := true; running; {
+		select {
+		case <-reload:
+			s.policies.reload()
+		case <-ctx.Done():
+			log.Info("stopping", "leave_timeout", f.leaveTimeout.String())
+			running = false
+		case cause = <-s.failed:
+			log.Error("stopping", "error", cause)
+			running = false
+		}
 	}
 	// A second signal ends the process at once.
 	stop()

@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"net"
+	"net/http"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,5 +131,83 @@ func TestLeaveUnderLoad(t *testing.T) {
 				t.Errorf("%s sees the leaver as %s, want left", n.Name, m.State)
 			}
 		}
+	}
+}
+
+// SIGHUP puts a changed policy in force; one with a mistake is refused, shown, and changes nothing.
+func TestReload(t *testing.T) {
+	policy := func(limit string) string {
+		return "name: p\nclient_ip: { trusted_proxies: [private] }\nkey: [ip]\nrules:\n  all: { limits: " + limit + " }\n"
+	}
+	path := file(t, "p.yaml", policy("1/1h"))
+	c := cluster(t, 1, "--policy", path)
+	n := c.Nodes[0]
+	auth := func() int {
+		t.Helper()
+		req, err := http.NewRequest("GET", "http://"+n.Checks()+"/v1/auth", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-Method", "GET")
+		req.Header.Set("X-Forwarded-Uri", "/")
+		req.Header.Set("X-Forwarded-For", "203.0.113.9")
+		return status(t, req)
+	}
+	metric := func(want string) func() bool {
+		return func() bool {
+			b, err := get("http://" + n.Admin() + "/metrics")
+			return err == nil && strings.Contains(string(b), want)
+		}
+	}
+	if a, b := auth(), auth(); a != 200 || b != 429 {
+		t.Fatalf("under 1/1h: %d, then %d", a, b)
+	}
+	rewrite(t, path, policy("1/1x"))
+	hangUp(t, n)
+	waitFor(t, "the refusal", metric("stint_policy_reload_failed 1"))
+	if s := auth(); s != 429 {
+		t.Errorf("with a bad file the old policy stays: %d", s)
+	}
+	rewrite(t, path, policy("3/1h"))
+	hangUp(t, n)
+	waitFor(t, "the reload", metric("stint_policy_reload_failed 0"))
+	// A raised limit works on the live line: one of three is spent.
+	if a, b, c := auth(), auth(), auth(); a != 200 || b != 200 || c != 429 {
+		t.Errorf("under 3/1h with one spent: %d, %d, %d", a, b, c)
+	}
+}
+
+func status(t *testing.T, req *http.Request) int {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+func rewrite(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func hangUp(t *testing.T, n *proc.Node) {
+	t.Helper()
+	if err := syscall.Kill(n.PID(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waitFor polls another program, which has no signal to wait for.
+func waitFor(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !f(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("never came: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/stint-limiter/stint/transport/httpserver"
 	"github.com/stint-limiter/stint/transport/native"
 	"github.com/stint-limiter/stint/transport/peer"
-	"github.com/stint-limiter/stint/transport/policy"
 )
 
 // A running node and all its listeners.
@@ -30,7 +29,7 @@ type running struct {
 	f   *serveFlags
 	log *slog.Logger
 
-	policies []*policy.Policy
+	policies *policySet
 	members  *members.Members
 	node     *node.Node
 	checks   *httpserver.Server
@@ -64,7 +63,7 @@ func start(f *serveFlags, log *slog.Logger) (_ *running, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.policies, err = loadPolicies(f.policies, hashKey, os.Stderr, log); err != nil {
+	if s.policies, err = newPolicySet(f.policies, hashKey, os.Stderr, log); err != nil {
 		return nil, err
 	}
 
@@ -131,7 +130,7 @@ func start(f *serveFlags, log *slog.Logger) (_ *running, err error) {
 	doors := doorSet{policies: s.policies, checker: s.node, clock: clock, mode: mode, log: logger(log, "doors")}
 	routes := doors.open()
 	s.checks = httpserver.New(httpserver.Config{Routes: routes, Log: logger(log, "doors")})
-	s.admin = admin.NewServer(admin.Config{Node: s.node, Limits: doors.limits, Doors: doors.stats, Version: version, Log: logger(log, "admin")})
+	s.admin = admin.NewServer(admin.Config{Node: s.node, Limits: doors.limits, Doors: doors.stats, ReloadFailed: s.policies.failed.Load, Version: version, Log: logger(log, "admin")})
 
 	s.serve("checks", func() error { return s.checks.Serve(checks) })
 	s.serve("peers", func() error { return s.peers.Serve(peers) })
@@ -164,7 +163,7 @@ func (s *running) hello() {
 	s.log.Info("stint", "version", version, "name", f.name,
 		"checks", addr(f.bind, f.port), "peers", addr(f.bind, f.port+peerPort),
 		"gossip", addr(f.bind, f.port+gossipPort), "admin", addr(f.adminBind, f.port+adminPort),
-		"policies", policyNames(s.policies), "join", f.join)
+		"policies", s.policies.names(), "join", f.join)
 	host := f.bind
 	if ip := net.ParseIP(host); ip.IsUnspecified() {
 		host = "127.0.0.1"
@@ -197,7 +196,7 @@ func (s *running) stop(ctx context.Context) error {
 
 // doorSet is the doors of a node and what they share.
 type doorSet struct {
-	policies []*policy.Policy
+	policies *policySet
 	checker  transport.Checker
 	clock    *transport.Clock
 	mode     transport.Mode
@@ -208,8 +207,7 @@ type doorSet struct {
 }
 
 func (d *doorSet) open() map[string]fasthttp.RequestHandler {
-	all := func() []*policy.Policy { return d.policies }
-	c := native.Config{Checker: d.checker, Policies: all, Clock: d.clock, FailureMode: d.mode, Log: d.log}
+	c := native.Config{Checker: d.checker, Policies: d.policies.all, Clock: d.clock, FailureMode: d.mode, Log: d.log}
 	d.check, d.auth = native.New(c), forwardauth.New(c)
 	return map[string]fasthttp.RequestHandler{native.Path: d.check.Handle, forwardauth.Path: d.auth.Handle}
 }
@@ -217,7 +215,7 @@ func (d *doorSet) open() map[string]fasthttp.RequestHandler {
 // limits returns every limit of every policy, for explanations.
 func (d *doorSet) limits() []transport.Limit {
 	var out []transport.Limit
-	for _, p := range d.policies {
+	for _, p := range d.policies.all() {
 		out = append(out, p.Limits()...)
 	}
 	return out

@@ -21,9 +21,11 @@ type Config struct {
 	// Limits returns the limits of all policies in force, for explanations; nil: there are none.
 	Limits func() []transport.Limit
 	// Doors returns counters of the doors, for metrics; nil: there are none.
-	Doors   func() []DoorStats
-	Version string
-	Log     *slog.Logger
+	Doors func() []DoorStats
+	// ReloadFailed says whether the last reload of the policies was refused; nil: there are none to reload.
+	ReloadFailed func() bool
+	Version      string
+	Log          *slog.Logger
 }
 
 // NewServer returns the server of the admin pages, with timeouts and header caps set. The caller gives it a listener.

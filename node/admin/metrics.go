@@ -56,6 +56,7 @@ var (
 	descPeerFails = desc("peer_asks_failed_total", "Forwarded checks without an answer, by cause.", "peer", "cause")
 	descPeerTries = desc("peer_batch_retries_total", "Batches sent again because their connection failed.", "peer")
 	descHealthy   = desc("peer_healthy", "1 while the pipe to the member works.", "peer")
+	descReload    = desc("policy_reload_failed", "1 while the policy files on disk were refused and older ones are in force.")
 	descAnswers   = desc("http_answers_total", "Requests that a door has answered.", "door", "answer")
 )
 
@@ -99,6 +100,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		counter(descPeerFails, p.Failed.Load(), name, "failed")
 		counter(descPeerTries, p.Retries.Load(), name)
 		gauge(descHealthy, oneIf(p.Healthy), name)
+	}
+	if c.ReloadFailed != nil {
+		gauge(descReload, oneIf(c.ReloadFailed()))
 	}
 	if c.Doors != nil {
 		for _, d := range c.Doors() {
