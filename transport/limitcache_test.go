@@ -45,6 +45,12 @@ func TestLimitCacheTellsListsApart(t *testing.T) {
 			t.Errorf("%q: %v, %v", texts, got, err)
 		}
 	}
+	// The same bytes, cut elsewhere.
+	for _, texts := range [][]string{{"10/1m20/1h"}, {"10/1m2", "0/1h"}} {
+		if got, err := c.Limits(bytesOf(texts...)); err == nil {
+			t.Errorf("%q: read as %v", texts, got)
+		}
+	}
 	// One text that holds what would be two, with any byte between them, is not the two.
 	for sep := range 256 {
 		if got, err := c.Limits([][]byte{[]byte("10/1m" + string([]byte{byte(sep)}) + "20/1h")}); err == nil {

@@ -15,6 +15,10 @@ import (
 
 // handle finds the door for a request.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	if large(&ctx.Request.Header) > 0 {
+		s.bodies.arrived(&ctx.Request.Header)
+		defer s.bodies.release(&ctx.Request.Header)
+	}
 	// A bug that one request meets must not take the other connections with it, nor the partitions held here. fasthttp
 	// does not recover by itself.
 	defer func() {
@@ -39,10 +43,14 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 // malformedRequest answers what could not be read as a request; fasthttp closes the connection after it.
 func (s *Server) malformedRequest(ctx *fasthttp.RequestCtx, err error) {
 	s.malformed.Add(1)
+	refused := s.bodies.release(&ctx.Request.Header)
 	p := transport.Problem{Status: fasthttp.StatusBadRequest, Detail: "not an HTTP request", Check: -1}
 	var small *fasthttp.ErrSmallBuffer
 	var timeout interface{ Timeout() bool }
 	switch {
+	case refused && errors.Is(err, fasthttp.ErrBodyTooLarge):
+		p.Status = fasthttp.StatusServiceUnavailable
+		p.Detail = "too many large requests at once; send it again, or in smaller ones"
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		p.Status = fasthttp.StatusRequestEntityTooLarge
 		p.Detail = fmt.Sprintf("the body is over %d bytes; send the checks in several requests", transport.MaxRequest)

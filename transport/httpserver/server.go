@@ -34,6 +34,9 @@ type Config struct {
 	IdleTimeout time.Duration
 	// Concurrency bounds the open connections. Default 8192.
 	Concurrency int
+	// BodyMemory bounds what bodies of over 16 KiB take together, in bytes. Default 64 MiB. Who finds it spent is
+	// answered 503.
+	BodyMemory int
 	// Log hears of panics and of what is wrong with connections (debug); nil discards it.
 	Log *slog.Logger
 }
@@ -44,6 +47,7 @@ type Server struct {
 	routes map[string]fasthttp.RequestHandler
 	known  string // the routes, for who looks elsewhere
 	log    *slog.Logger
+	bodies bodies
 
 	malformed, notFound, panics atomic.Uint64
 }
@@ -58,12 +62,17 @@ func New(c Config) *Server {
 		known:  strings.Join(slices.Sorted(maps.Keys(c.Routes)), ", "),
 		log:    c.Log,
 	}
+	read := or(c.ReadTimeout, 10*time.Second)
+	s.bodies.most = or(c.BodyMemory, 64<<20)
+	s.bodies.claims = make(map[*fasthttp.RequestHeader]claim)
+	s.bodies.stale = read + time.Second
 	s.fast = &fasthttp.Server{
-		Handler:      s.handle,
-		ErrorHandler: s.malformedRequest,
-		Logger:       logger{c.Log},
+		Handler:        s.handle,
+		HeaderReceived: s.bodies.received,
+		ErrorHandler:   s.malformedRequest,
+		Logger:         logger{c.Log},
 
-		ReadTimeout:  or(c.ReadTimeout, 10*time.Second),
+		ReadTimeout:  read,
 		WriteTimeout: or(c.WriteTimeout, 10*time.Second),
 		IdleTimeout:  or(c.IdleTimeout, 2*time.Minute),
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -198,6 +199,9 @@ func TestRefused(t *testing.T) {
 
 	r, body = say(t, l, "POST /v1/check HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", MaxHeader)+"\r\n\r\n")
 	problem(t, r, body, 431, "the headers are over 16384 bytes")
+	if r, body := say(t, l, strings.Replace(post(good), "\r\n", "\r\nX: "+strings.Repeat("x", MaxHeader-200)+"\r\n", 1)); r.StatusCode != 200 {
+		t.Errorf("headers that just fit: %d %s", r.StatusCode, body)
+	}
 	r, body = say(t, l, "hello\r\n\r\n")
 	problem(t, r, body, 400, "not an HTTP request")
 	if !r.Close {
@@ -228,6 +232,90 @@ func TestSlow(t *testing.T) {
 		if !r.Close {
 			t.Errorf("%q: the connection stays open", part)
 		}
+	}
+}
+
+// Clients that promise large bodies and send nothing: others wait with theirs, small ones pass, and the room comes back.
+func TestBodyMemory(t *testing.T) {
+	s, l := started(t, Config{BodyMemory: 2 << 20})
+	big := post(good + strings.Repeat(" ", 1<<19))
+	chunked := "POST /v1/check HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+	var idle []net.Conn
+	promise := "POST /v1/check HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n"
+	for range 2 {
+		c, err := l.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, promise); err != nil {
+			t.Fatal(err)
+		}
+		idle = append(idle, c)
+	}
+	until(t, func() bool { return claimed(s) == 2<<20 })
+	r, body := say(t, l, big)
+	problem(t, r, body, 503, "too many large requests at once")
+	if r.Header.Get("Retry-After") != "1" {
+		t.Errorf("%s", r.Header)
+	}
+	r, body = say(t, l, chunked+fmt.Sprintf("%x\r\n%s\r\n", 1<<19, strings.Repeat(" ", 1<<19)))
+	problem(t, r, body, 503, "too many large requests at once")
+	for _, small := range []string{post(good), chunked + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(good), good)} {
+		if r, body := say(t, l, small); r.StatusCode != 200 || body != answer {
+			t.Errorf("%d %s", r.StatusCode, body)
+		}
+	}
+	for _, c := range idle {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	until(t, func() bool { return claimed(s) == 0 })
+	for range 5 {
+		if r, body := say(t, l, big); r.StatusCode != 200 || body != answer {
+			t.Errorf("%d %s", r.StatusCode, body)
+		}
+	}
+	until(t, func() bool { return claimed(s) == 0 })
+	if n := len(s.bodies.claims); n != 0 {
+		t.Errorf("%d claims are left", n)
+	}
+}
+
+func claimed(s *Server) int {
+	s.bodies.mu.Lock()
+	defer s.bodies.mu.Unlock()
+	return s.bodies.bytes
+}
+
+// until waits for something that another goroutine is about to do.
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !done(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("waited in vain")
+		}
+	}
+}
+
+// Claims of requests that ended without a word are found when they are in the way, and by their connection's next.
+func TestLostClaims(t *testing.T) {
+	b := bodies{most: 100, stale: time.Minute, claims: map[*fasthttp.RequestHeader]claim{}}
+	now := time.Now()
+	lost, next := new(fasthttp.RequestHeader), new(fasthttp.RequestHeader)
+	if !b.claim(lost, 60, now) || !b.claim(lost, 70, now) || b.bytes != 70 {
+		t.Errorf("%d claimed", b.bytes)
+	}
+	if b.claim(next, 60, now.Add(time.Minute)) || !b.release(next) {
+		t.Error("there was room")
+	}
+	b.arrived(lost)
+	if b.claim(next, 60, now.Add(time.Hour)) || !b.release(next) {
+		t.Error("a claim whose body has arrived was taken away")
+	}
+	b.claims[lost] = claim{bytes: 70, at: now}
+	if !b.claim(next, 60, now.Add(time.Minute+1)) || b.bytes != 60 || b.release(next) || b.bytes != 0 {
+		t.Errorf("%d claimed", b.bytes)
 	}
 }
 
