@@ -141,9 +141,6 @@ func readWhen(d *decoder, r *ruleNodes, key, val *yaml.Node) {
 	})
 }
 
-// secretDigits is how many hex digits stand for a secret: 64 bits, which nobody hits by chance.
-const secretDigits = 16
-
 // attributeValue reads a value that a request's attribute is compared with, and brings it into the form that
 // requests' values are in.
 func (d *decoder) attributeValue(a int, n *yaml.Node, wild bool) (string, bool) {
@@ -162,6 +159,10 @@ func (d *decoder) attributeValue(a int, n *yaml.Node, wild bool) (string, bool) 
 	s, ok := d.text(n, name)
 	if !ok {
 		return "", false
+	}
+	if a != ipAttribute && len(d.p.attributes[a].sources) == 0 { // its source is misspelt: it may be a secret
+		to := d.spread(n)
+		d.secrets = append(d.secrets, [2]int{to[0], to[len(to)-1]})
 	}
 	if strings.TrimSpace(s) == "" {
 		d.errorf(n, "", "%s: an empty value is the same as none, and never matches", name)
@@ -191,6 +192,6 @@ func (d *decoder) secret(a int) bool {
 }
 
 func isHash(s string) bool {
-	digits, ok := strings.CutPrefix(s, "sha256:")
-	return ok && len(digits) == secretDigits && strings.Trim(digits, "0123456789abcdef") == ""
+	digits, ok := strings.CutPrefix(s, hashPrefix)
+	return ok && len(s) == hashedLen && strings.Trim(digits, "0123456789abcdef") == ""
 }
