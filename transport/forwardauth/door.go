@@ -128,7 +128,8 @@ func (d *Door) answer(ctx *fasthttp.RequestCtx, o *options, a *policy.Answer, un
 	}
 	r.SetStatusCode(status)
 	for _, h := range a.Headers {
-		r.Header.Set(h.Name, h.Value)
+		// As the policy spells it: Set would turn X-RateLimit-Limit into X-Ratelimit-Limit.
+		r.Header.SetCanonical([]byte(h.Name), []byte(h.Value))
 	}
 	r.SetBody(a.Body)
 }

@@ -277,6 +277,23 @@ func TestUndecided(t *testing.T) {
 	}
 }
 
+// Headers are spelled as the policy spells them, and Content-Type is there once.
+func TestHeadersAsWritten(t *testing.T) {
+	d := New(Config{Checker: doortest.New(), Policies: set(t, `
+name: spelled
+rules:
+  all: { key: [ip], limits: 1/1m }
+headers: { X-RateLimit-Limit: "${limit}" }
+denied: { headers: { content-type: text/x }, body: "no" }
+`)})
+	ask(t, d, "", get("/", "192.0.2.1")...)
+	r := ask(t, d, "", get("/", "192.0.2.1")...)
+	lines := r.Header.String()
+	if !strings.Contains(lines, "\r\nX-RateLimit-Limit: 1\r\n") || strings.Count(strings.ToLower(lines), "content-type: ") != 1 || string(r.Header.ContentType()) != "text/x" {
+		t.Errorf("%s", lines)
+	}
+}
+
 // More keys at once than a policy may count by: failure_mode, and where that allows, what can be limited is.
 func TestUnplanned(t *testing.T) {
 	var text strings.Builder
