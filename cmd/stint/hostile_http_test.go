@@ -296,7 +296,7 @@ func (w adminWeapon) fire(r *rand.Rand, at *proc.Node) {
 		s = badHTTP(r, "/v1/check", w.sentinel(r))
 		s.bad, s.want = false, 0 // net/http's own opinions
 	case 1:
-		s = strangeHTTP(r, path, "{}")
+		s = strangeHTTP(r, path, `{"checks":[]}`)
 	case 2:
 		key := pick(r, w.sentinel(r), "", strings.Repeat("k", 513), "%ff", "%00", "%zz", "a&key=b")
 		q := "?key=" + key + strings.Repeat("&limit="+pick(r, "1000/1h", "0/1h", "x", "1/1h%20burst=99999999999", "1/month%20fixed_window"), pick(r, 0, 1, 50, 700))

@@ -65,7 +65,6 @@ func (a *arena) send(port, addr string, s shot) []reply {
 		a.count(port, "not answered", 1)
 	}
 	for _, r := range replies {
-		a.count(port, "answered "+http.StatusText(r.status), 1)
 		a.count(port, "answered "+itoa(r.status), 1)
 	}
 	return replies

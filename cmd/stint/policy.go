@@ -15,7 +15,7 @@ import (
 
 func newPolicy() *cobra.Command {
 	cmd := &cobra.Command{Use: "policy", Short: "Check, try and start policy files"}
-	cmd.AddCommand(newPolicyCheck(), newPolicyExample(), newPolicyInit(), newPolicyTry())
+	cmd.AddCommand(newPolicyCheck(), newPolicyExample(), newPolicyInit(), newPolicyTry(), newPolicyExplain(), newPolicyKey())
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"os"
@@ -86,20 +87,52 @@ last allowed and the first denied as HTTP.`,
   stint policy try api.yaml POST /auth/login -d '{"email":"a@example.com"}' --from 203.0.113.9
   stint policy try api.yaml GET /items?seller=42 -H 'X-User-Id: 7' -n 1000 --every 1s`,
 		Args: cobra.RangeArgs(2, 3),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := f.options(methodAndURL(args[1:]))
-			if err != nil {
-				return err
-			}
-			p, err := onePolicy(args[0], f.hashKeyFile)
-			if err != nil {
-				return err
-			}
-			return policy.Try(p, o, cmd.OutOrStdout())
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args, policy.Try) },
 	}
 	cmd.Flags().IntVarP(&f.n, "requests", "n", 0, "how many requests (default: until one is denied)")
 	cmd.Flags().DurationVar(&f.every, "every", 0, "time between them (default: all at once)")
 	f.register(cmd)
 	return cmd
+}
+
+func newPolicyExplain() *cobra.Command {
+	var f tryFlags
+	cmd := &cobra.Command{
+		Use:   "explain FILE [METHOD] URL",
+		Short: "Say which rules match a request, what each counts it by and why, and what would be sent",
+		Args:  cobra.RangeArgs(2, 3),
+		RunE:  func(cmd *cobra.Command, args []string) error { return f.run(cmd, args, policy.Explain) },
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func newPolicyKey() *cobra.Command {
+	var f tryFlags
+	cmd := &cobra.Command{
+		Use:   "key FILE [[METHOD] URL]",
+		Short: "Print the keys of a request, secrets hashed: for an override, or for /v1/explain",
+		Args:  cobra.RangeArgs(1, 3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				args = append(args, "/")
+			}
+			return f.run(cmd, args, policy.Keys)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// run does one of the policy's own commands to the request of the flags.
+func (f *tryFlags) run(cmd *cobra.Command, args []string, do func(*policy.Policy, policy.TryOptions, io.Writer) error) error {
+	o, err := f.options(methodAndURL(args[1:]))
+	if err != nil {
+		return err
+	}
+	p, err := onePolicy(args[0], f.hashKeyFile)
+	if err != nil {
+		return err
+	}
+	return do(p, o, cmd.OutOrStdout())
 }

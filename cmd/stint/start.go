@@ -135,7 +135,7 @@ func start(f *serveFlags, log *slog.Logger) (_ *running, err error) {
 	s.serve("checks", func() error { return s.checks.Serve(checks) })
 	s.serve("peers", func() error { return s.peers.Serve(peers) })
 	s.serve("admin", func() error {
-		if err := s.admin.Serve(adminLn); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.admin.Serve(admin.Listen(adminLn)); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
