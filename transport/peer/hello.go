@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/zeebo/xxh3"
 )
@@ -129,10 +130,27 @@ func (p *Pipe) Hello(ctx context.Context) (*Hello, error) {
 	return &there, nil
 }
 
+// sayAgain is the least time between two log lines about nodes of other clusters: whoever reaches the port of a cluster without a
+// secret could fill the disk with them.
+const sayAgain = time.Minute
+
+// foreigner logs that a node of another cluster said hello, or counts it for the next line.
+func (s *Server) foreigner(from Member, err error, now time.Time) {
+	s.mu.Lock()
+	if s.foreigners++; now.Sub(s.foreignSaid) < sayAgain {
+		s.mu.Unlock()
+		return
+	}
+	times := s.foreigners
+	s.foreigners, s.foreignSaid = 0, now
+	s.mu.Unlock()
+	s.log.Error("a node of another cluster said hello", "name", from.Name, "err", err, "hellos_since_last_said", times)
+}
+
 func (s *Server) registerHello() {
 	Handle(s, func(from Member, there *Hello) (Message, error) {
 		if err := s.cfg.Hello.Differs(there); err != nil {
-			s.log.Error("a node of another cluster said hello", "name", from.Name, "err", err)
+			s.foreigner(from, err, time.Now())
 			return nil, err
 		}
 		return &s.cfg.Hello, nil

@@ -51,6 +51,9 @@ type Server struct {
 	handlers [256]handler      // of control messages, by kind; set before Serve
 	serving  bool
 	wg       sync.WaitGroup // connections
+
+	foreigners  int // hellos of other clusters since foreignSaid, when the last one was logged
+	foreignSaid time.Time
 }
 
 const (
