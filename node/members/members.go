@@ -127,7 +127,7 @@ func (m *Members) listen() (memberlist.Transport, error) {
 		})
 		if err == nil {
 			m.addr = netip.AddrPortFrom(ip, uint16(t.GetAutoBindPort()))
-			return sockets{t, m.ctx}, nil
+			return newSockets(m.ctx, t), nil
 		}
 	}
 	return nil, fmt.Errorf("cannot gossip on %s: %w; if another node runs there, give this one another --port", netip.AddrPortFrom(m.bind, m.cfg.BindPort), err)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -102,13 +103,51 @@ func (s *shim) Shutdown() error {
 }
 
 // sockets is UDP and TCP. Memberlist's own transport does the listening; here its calls are made to end with the
-// context, so that closing does not wait for a peer that does not answer.
+// context, so that closing does not wait for a peer that does not answer, and strangers' streams are bounded (inbound.go).
 type sockets struct {
 	*memberlist.NetTransport
-	ctx context.Context
+	ctx     context.Context
+	streams chan net.Conn
+	open    atomic.Int32 // streams from others
+	done    chan struct{}
+	once    sync.Once
+	wg      sync.WaitGroup
 }
 
-func (s sockets) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+func newSockets(ctx context.Context, t *memberlist.NetTransport) *sockets {
+	s := &sockets{NetTransport: t, ctx: ctx, streams: make(chan net.Conn), done: make(chan struct{})}
+	s.wg.Go(func() {
+		for {
+			select {
+			case c := <-t.StreamCh():
+				if c = take(c, &s.open); c == nil {
+					continue
+				}
+				select {
+				case s.streams <- c:
+				case <-s.done:
+					c.Close()
+					return
+				}
+			case <-s.done:
+				return
+			}
+		}
+	})
+	return s
+}
+
+func (s *sockets) StreamCh() <-chan net.Conn { return s.streams }
+
+// Shutdown ends the listeners first: they may be waiting to hand a stream over.
+func (s *sockets) Shutdown() error {
+	err := s.NetTransport.Shutdown()
+	s.once.Do(func() { close(s.done) })
+	s.wg.Wait()
+	return err
+}
+
+func (s *sockets) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
 	d := net.Dialer{Timeout: timeout}
 	conn, err := d.DialContext(s.ctx, "tcp", addr)
 	if err != nil {
@@ -117,7 +156,7 @@ func (s sockets) DialTimeout(addr string, timeout time.Duration) (net.Conn, erro
 	return &call{conn, context.AfterFunc(s.ctx, func() { conn.Close() })}, nil
 }
 
-func (s sockets) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
+func (s *sockets) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
 	return s.DialTimeout(a.Addr, timeout)
 }
 
