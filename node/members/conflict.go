@@ -10,11 +10,12 @@ import (
 
 // A rival is another node with this node's name at another address, as others told.
 //
-// Who gives way: a node that serves never does. Of two that do not serve yet, the one with the higher start ID, so
-// that exactly one goes when both hear of each other. Often only one hears: two nodes start together, both call n0, n0 lets
-// one in and ignores the other; the other is told of the one, once, and nobody ever tells the one. So who
-// has heard of a rival keeps asking it, and gives way when it is still there after rivalPatience. A rival that is only a ghost, this node's last run at another address before
-// its death was noticed, answers no ping: then this node waits until the others give it up.
+// Who gives way: a node that serves, or that another member has let in, never does: it is not the newcomer. Of two that
+// nobody let in, the one with the higher start ID goes at once, so that exactly one goes when they call each other. Often only
+// one hears: two nodes start together, both call n0, n0 lets one in and ignores the other. So who has heard of a rival
+// keeps asking it, and gives way when it is still there after rivalPatience. A rival that is only a ghost, this node's
+// last run at another address before its death was noticed, answers no ping: then this node waits until the others give
+// it up.
 type rival struct {
 	addr        netip.AddrPort
 	startID     uint64
@@ -69,22 +70,6 @@ func (t *table) theRival(now time.Time) (rival, bool) {
 	return *t.rival, true
 }
 
-// noteGhost remembers that a peer still knows this node's name at an old address. One that is dead there keeps
-// the name for Timing.Reclaim, during which memberlist ignores this node without telling it.
-func (t *table) noteGhost(dead bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.ghost = t.ghost || dead
-}
-
-func (t *table) takeGhost() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	g := t.ghost
-	t.ghost = false
-	return g
-}
-
 // judge decides about a rival, and reports whether this node is done for.
 func (m *Members) judge() bool {
 	r, ok := m.table.theRival(time.Now())
@@ -99,7 +84,7 @@ func (m *Members) judge() bool {
 	}
 	m.contested.Store(answers)
 	m.mu.Lock()
-	settled, mine := m.self.flags&serving != 0, m.self.startID
+	settled, mine := m.self.flags&serving != 0 || m.Seeded(), m.self.startID
 	m.mu.Unlock()
 	heard := r.last.Sub(r.since)
 	if settled {

@@ -30,7 +30,6 @@ func (d delegate) heard(n *memberlist.Node) {
 		return // NotifyAlive let nobody in whose metadata cannot be read
 	}
 	d.table.put(n.Name, hostPort(n.Addr, n.Port), m)
-	d.seeded.Store(true)
 	poke(d.kick)
 }
 
@@ -64,11 +63,14 @@ func (d delegate) NotifyMerge(nodes []*memberlist.Node) error {
 		switch {
 		case n.Name == d.cfg.Name && addr == d.addr:
 			// This node, or its last run.
+			if there && m.startID == d.cfg.StartID && d.table.admitted() {
+				poke(d.kick)
+			}
 		case n.Name == d.cfg.Name && there:
 			d.table.noteRival(rival{addr: addr, startID: m.startID, serving: m.flags&serving != 0}, time.Now())
 			refused = namesake(n.Name, addr)
 		case n.Name == d.cfg.Name:
-			d.table.noteGhost(n.State == memberlist.StateDead)
+			// The last run, at another address, and gone.
 		case n.State == memberlist.StateLeft:
 			if err == nil && d.table.bye(bye{n.Name, m.startID}) {
 				poke(d.kick)

@@ -34,7 +34,6 @@ type Members struct {
 	changed   chan struct{}
 	fatal     chan error
 	kick      chan struct{} // the table has news
-	seeded    atomic.Bool
 	contested atomic.Bool
 
 	// protects following fields
@@ -146,11 +145,13 @@ func (m *Members) Fatal() <-chan error { return m.fatal }
 // Addr returns the gossip address that the others are told.
 func (m *Members) Addr() netip.AddrPort { return m.addr }
 
-// Seeded reports whether another member was ever heard. Until then a node with seeds knows nothing of the cluster.
-func (m *Members) Seeded() bool { return m.seeded.Load() }
+// Seeded reports whether this node has ever been a member among others: another was heard of, and had this node in its
+// list. Until then a node with seeds knows nothing of the cluster, or is being kept out of it, and its view shows nobody
+// else.
+func (m *Members) Seeded() bool { return m.table.seeded() }
 
 // Contested reports whether another live node with this node's name was heard of and it is not yet settled who keeps
-// the name. A node that does not serve yet should not begin to meanwhile.
+// the name.
 func (m *Members) Contested() bool { return m.contested.Load() }
 
 // Close stops at once and says no goodbye: to the others it looks like a crash.

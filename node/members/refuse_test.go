@@ -42,6 +42,45 @@ func TestNameIsTaken(t *testing.T) {
 	})
 }
 
+// The newcomer keeps out also where its start ID is the lower, and none serves yet: it is told of the other, and the
+// other never of it.
+func TestNameIsTakenByAnEarlierOne(t *testing.T) {
+	inWorld(t, func(w *world) {
+		all := w.cluster(2)
+		late := w.start("n1", 9, func(c *Config) { c.StartID = 1 }, 0)
+		select {
+		case <-late.Fatal():
+		case <-time.After(20 * time.Second):
+			t.Error("a second n1 was let in")
+		}
+		if late.Seeded() || len(late.View().Members) != 1 {
+			t.Error("nobody let the second n1 in, and it thinks so")
+		}
+		for _, m := range all {
+			if n, _ := m.View().Get("n1"); n.Addr != at(1).String() || len(m.Fatal()) > 0 {
+				t.Errorf("%s sees %v", m.View().Self, m.View().Members)
+			}
+		}
+	})
+}
+
+// Two nodes of one name that know only each other: the one with the higher start ID goes, at once.
+func TestNamesakesAlone(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a, b := w.start("n1", 1, nil, 2), w.start("n1", 2, nil, 1)
+		select {
+		case <-b.Fatal():
+			b.Close()
+		case <-time.After(5 * time.Second):
+			t.Error("two n1 live side by side")
+		}
+		time.Sleep(time.Minute)
+		if len(a.Fatal()) > 0 || a.Contested() {
+			t.Errorf("the n1 that may stay gives way, or doubts its name still: %v", a.Contested())
+		}
+	})
+}
+
 // Two nodes of one name that start together: one of them goes, whoever they hear of first.
 func TestNameIsTakenTwiceAtOnce(t *testing.T) {
 	for _, seeds := range [][]int{{0}, {0, 1, 2}, {1, 2}} {
@@ -50,6 +89,10 @@ func TestNameIsTakenTwiceAtOnce(t *testing.T) {
 				n0 := w.start("n0", 0, nil, seeds...)
 				a, b := w.start("n1", 1, nil, seeds...), w.start("n1", 2, nil, seeds...)
 				gone := 0
+				time.Sleep(500 * time.Millisecond)
+				if a.Seeded() && b.Seeded() {
+					t.Error("both think that they were let in")
+				}
 				late := time.After(time.Minute)
 				for gone == 0 {
 					var loser *Members

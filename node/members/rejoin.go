@@ -85,6 +85,9 @@ type calls struct {
 // 100 that can be missing in 14 s even if none answers.
 const maxCalls = 16
 
+// askAgain is how long another member gets to let this node in.
+const askAgain = 10 * time.Millisecond
+
 // callLoop calls the seeds at once, and then them and everybody who is missing, as long as this node runs: memberlist itself
 // never calls those again that it took for dead for half a minute.
 func (m *Members) callLoop() {
@@ -98,16 +101,15 @@ func (m *Members) callLoop() {
 			return
 		case <-timer.C:
 		}
-		ghost := m.table.takeGhost()
-		m.round(ghost)
+		m.round()
 		if m.judge() {
 			return // with a name that is another's there is nobody to call
 		}
 		_, rival := m.table.theRival(time.Now())
 		m.mu.Lock()
-		settled := m.seeded.Load() || m.self.flags&serving != 0
+		settled := m.self.flags&serving != 0 || m.Seeded()
 		m.mu.Unlock()
-		if settled && !ghost && !rival {
+		if settled && !rival {
 			timer.Reset(m.timing.Rejoin)
 		} else {
 			timer.Reset(m.timing.FirstRejoin)
@@ -115,9 +117,11 @@ func (m *Members) callLoop() {
 	}
 }
 
-// round starts the calls that are due. With everybody, the live are called, too: some of them ignored this node
-// while its name was still another address's, and they would hear of it again only by chance.
-func (m *Members) round(everybody bool) {
+// round starts the calls that are due: to seeds and members that are not there, and until one of those who
+// are is known to have this node in its list, to all. Memberlist does not say when it ignores a newcomer whose name is
+// another's, or belongs to the ghost of its last run at another address; it would be noticed a minute later, by chance.
+func (m *Members) round() {
+	everybody := !m.Seeded()
 	skip := func(a netip.AddrPort) bool { return m.isSelf(a) || !everybody && m.table.liveAt(a) }
 	for _, s := range m.seeds {
 		s.mu.Lock()
@@ -179,6 +183,16 @@ func (m *Members) join(a netip.AddrPort, s *seed) {
 	m.wg.Go(func() {
 		defer func() { <-m.calls.slots; done() }()
 		_, err := m.ml.Join([]string{a.String()})
+		// The other side answers before it reads on. Whether it let this node in is in its next answer, or the one
+		// after it, if this node's last run had to be outbid.
+		for try := 0; err == nil && try < 3 && !m.Seeded(); try++ {
+			select {
+			case <-time.After(askAgain):
+			case <-m.ctx.Done():
+				return
+			}
+			_, err = m.ml.Join([]string{a.String()})
+		}
 		if m.ctx.Err() != nil {
 			return
 		}

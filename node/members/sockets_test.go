@@ -90,6 +90,7 @@ func TestCloseDuringACall(t *testing.T) {
 		if err != nil {
 			return
 		}
+		io.ReadFull(conn, make([]byte, 1)) // so the call got through, and waits for an answer
 		close(called)
 		io.Copy(io.Discard, conn)
 	}()

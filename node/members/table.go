@@ -27,7 +27,8 @@ type table struct {
 	live    int
 	refused []Refusal
 	applied []byte // this node's metadata as memberlist has it
-	ghost   bool   // since the last round of calls a peer knew this node's name, dead or gone, at another address
+	heard   bool   // of another member, ever
+	in      bool   // another member's list had this very run of this node
 	rival   *rival
 }
 
@@ -69,6 +70,7 @@ func newTable(self string) *table { return &table{self: self, peers: map[string]
 func (t *table) put(name string, addr netip.AddrPort, m meta) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.heard = true
 	p := t.peers[name]
 	if p == nil {
 		p = &peer{dead: true}
@@ -130,6 +132,23 @@ func (t *table) refuse(r Refusal) bool {
 	return true
 }
 
+// admitted notes that another member's list has this node, and reports whether that is news.
+func (t *table) admitted() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	news := !t.in
+	t.in = true
+	return news
+}
+
+// seeded reports whether this node is a member among others: it heard of another, and is in another's list. (Being in a list is not enough:
+// it may be the node's own, called by an address it does not know for its own.)
+func (t *table) seeded() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.heard && t.in
+}
+
 // full reports whether there is no room for one more live member of this name.
 func (t *table) full(name string) bool {
 	t.mu.Lock()
@@ -145,14 +164,17 @@ func (t *table) isApplied(b []byte) bool {
 	return bytes.Equal(t.applied, b)
 }
 
-// snapshot returns everything a view shows, self with what it says of itself now.
+// snapshot returns everything a view shows, self with what it says of itself now. A node that nobody has let in yet
+// shows no others, so that it does not begin to serve beside the one whose name it has.
 func (t *table) snapshot(self Member) ([]Member, []Refusal) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list := make([]Member, 0, len(t.peers)+1)
 	list = append(list, self)
-	for name, p := range t.peers {
-		list = append(list, p.member(name))
+	if t.heard && t.in {
+		for name, p := range t.peers {
+			list = append(list, p.member(name))
+		}
 	}
 	slices.SortFunc(list, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
 	return list, slices.Clone(t.refused)
