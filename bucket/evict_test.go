@@ -311,7 +311,7 @@ func TestMemoryPerLine(t *testing.T) {
 			n++
 		}
 	}
-	if b := sum / float64(n); b > 86 {
+	if b := sum / float64(n); b > 83 {
 		t.Fatalf("%.1f bytes a line", b)
 	}
 }

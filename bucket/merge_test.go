@@ -338,7 +338,7 @@ func FuzzTable(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	limits := []Limit{sliding(3, time.Second), sliding(12, time.Minute), sliding(300, time.Minute), sliding(4, time.Minute).with(FixedWindow, 0), sliding(6, time.Second).with(TokenBucket, 9)}
+	limits := []Limit{sliding(3, time.Second), sliding(12, time.Minute), sliding(300, 61*time.Second), sliding(4, time.Minute).with(FixedWindow, 0), sliding(6, time.Second).with(TokenBucket, 9)}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const parts, lines = 3, 24
 		tab := tableOf(parts, lines)

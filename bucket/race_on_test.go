@@ -2,5 +2,5 @@
 
 package bucket
 
-// histories is how many random histories a test runs; under the race detector each costs ten times as much.
-func histories(n int) int { return n / 12 }
+// histories is how many random histories a test runs; under the race detector each costs twenty times as much.
+func histories(n int) int { return n / 20 }

@@ -463,7 +463,7 @@ func clone(p *Partition) *Partition {
 }
 
 func TestAgainstModel(t *testing.T) {
-	for seed := range histories(20000) {
+	for seed := range histories(12000) {
 		h := newTimeline(t, rand.New(rand.NewPCG(uint64(seed), 1)))
 		h.log = append(h.log, fmt.Sprintf("seed %d", seed))
 		for i := 0; i < 60 && h.now < 4e15; i++ { // until 2096: instants end in 2112

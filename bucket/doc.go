@@ -1,0 +1,47 @@
+// Package bucket is what a limit is, and the table that holds what was spent. It does no I/O and has no clock: `now` is
+// an argument.
+//
+// Start with [Parse] and [Limit] for what a limit is, [Partition.Take] for how a check is decided, and the comments at the top of
+// slots.go, exact.go, fixed.go and token.go for how each algorithm counts.
+//
+// # The idea
+//
+// A key under a limit has a line: 64 bytes without pointers (line.go). A line says what was spent, never what is left: COUNT
+// comes with each check, so a raised limit works on the live line, copies of one history replace each other, and
+// histories that ran apart add up (history.go, sum.go). The lines of a partition are one small hash table (lines.go)
+// under one mutex, which also guards the gate: who shuts it knows that nothing is spent after.
+//
+// # What is promised
+//
+//   - Never over: not more than COUNT hits in any window (sliding), in an aligned window (fixed), not more than burst at once and
+//     COUNT per window (token), net of what was given back.
+//   - Not stricter than: sliding_window with COUNT ≤ 10, the rounding of its marks (1 µs up to windows of 35 minutes, 16 ms
+//     at 366 days); above, one slot: 1/39 of the window up to COUNT 255, 1/19 up to 65535, 1/9 beyond. A caller that paces itself
+//     at 90 % of its limit is therefore never denied. A line whose COUNT was raised past its layout while it was live keeps the
+//     rounding of the finer one too, until it is fresh. fixed_window and token_bucket are exact.
+//   - A wait that was told is right to the microsecond: at that moment the check passes, and not before, if nothing else
+//     is spent meanwhile. For windows it is never longer than the window.
+//   - A clock that jumps back behind what a line has seen grants nothing extra: the line stays where it was. Waits told then are
+//     cut to the window. Receipts from before the jump should not be used after it: they name a time that is yet to come.
+//   - A table never has more than MaxLines, and memory pressure never resets a line that is denying (evict.go).
+//
+// # What it does not do
+//
+// It does not know who holds a partition, or why (node/hold), nor which keys there are: it sees hashes. It does not decide what
+// to answer when the table is full (on_full), nor fold checks; wants of one line should come folded to the strictest
+// limit. A denied attempt is not spent; with CountDenied it is counted on a line of its own, which is not exported.
+//
+// # Odd things, and why
+//
+//   - A peek tells whether one hit would be allowed and when, but its State is the one before that hit: `remaining` of
+//     a peek is what is really left.
+//   - A fixed window's end is in its marks, not in the clock word, because the line may have to be remembered longer
+//     than its window: an end from a skewed clock decides where the next window may end (fixed.go).
+//   - A token bucket's line is fresh at the COUNT it was last written under, and so are its waits at most, even if COUNT was
+//     lowered since: what a line counts must not depend on whether it was expired.
+//   - A receipt carries 12 bits of the epoch. Under another hold it names nothing, and the oldest hits leave instead,
+//     which never lets one through.
+//   - Giving back leaves what had left of itself in place: should the clock jump back, it counts again.
+//   - A key has at most 4096 lines. All of them share a home in the hash table, and whoever may name windows could else
+//     make its neighbours slow.
+package bucket
