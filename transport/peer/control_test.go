@@ -172,6 +172,28 @@ func TestControlSurvivesABrokenConnection(t *testing.T) {
 	})
 }
 
+// A length is held against the bytes that are left before anything is allocated for it, however generous the cap.
+func TestALyingLengthAllocatesNothing(t *testing.T) {
+	for what, b := range map[string][]byte{
+		"bytes":  {0xc6, 0x1f, 0xff, 0xff, 0xff, 1, 2, 3},
+		"string": {0xdb, 0x1f, 0xff, 0xff, 0xff, 1, 2, 3},
+		"nil":    {0xc0},
+		"array":  {0xdd, 0x1f, 0xff, 0xff, 0xff, 1, 2, 3},
+	} {
+		var r *Reader
+		if n := spentBytes(func() {
+			r = newReader(b)
+			if what == "array" {
+				r.ArrayMax(1<<30, 1)
+			} else {
+				r.Bytes(1 << 30)
+			}
+		}); n > budget(len(b)) || r.Err() == nil {
+			t.Errorf("%s: %d bytes allocated, %v", what, n, r.Err())
+		}
+	}
+}
+
 func FuzzControl(f *testing.F) {
 	w := newWriter(0)
 	w.Array(5)

@@ -236,6 +236,63 @@ func TestEveryAskIsAnsweredByItsDeadlineThoughTheBatchHangs(t *testing.T) {
 	})
 }
 
+func TestWhatIsLateBeforeItIsSentIsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newCounters()
+		x := newPair(t, d, nil)
+		defer x.close()
+		c := GetCall(3)
+		for i := range c.Asks {
+			fill(c, i, 7, 1, want(7, 10))
+		}
+		c.Asks[0].Deadline = time.Now().Add(-time.Second)
+		c.Asks[2].Deadline = time.Time{}
+		for i := range c.Asks {
+			x.pipe.Send(&c.Asks[i])
+		}
+		c.Wait()
+		if c.Asks[0].Code != Expired || c.Asks[1].Code != Decided || c.Asks[2].Code != Expired || d.total(7) != 1 {
+			t.Errorf("codes %d, %d, %d; %d spent", c.Asks[0].Code, c.Asks[1].Code, c.Asks[2].Code, d.total(7))
+		}
+		c.Put()
+	})
+}
+
+// All asks of a call take one lane, so that other lanes cannot overtake them.
+func TestTheOrderOfACallStaysOverManyLanes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newCounters()
+		r := rand.New(rand.NewPCG(1, 1))
+		var mu sync.Mutex
+		d.before = func(*Entry) {
+			mu.Lock()
+			n := r.IntN(5)
+			mu.Unlock()
+			time.Sleep(time.Duration(n) * time.Millisecond)
+		}
+		x := newPair(t, d, func(pc *PipeConfig, _ *ServerConfig) { pc.Lanes = 4 })
+		defer x.close()
+		for range 8 {
+			d.log = nil
+			c := GetCall(20)
+			for i := range c.Asks {
+				x.pipe.Send(fill(c, i, 7, int64(i+1), want(7, 1<<30)))
+				if i%6 == 5 {
+					c.Post()
+					time.Sleep(time.Millisecond)
+				}
+			}
+			c.Wait()
+			for i, hits := range d.log {
+				if hits != int64(i+1) {
+					t.Fatalf("order of arrival %v", d.log)
+				}
+			}
+			c.Put()
+		}
+	})
+}
+
 func TestEachAskIsLateByAtMostOneSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})

@@ -222,6 +222,62 @@ func TestEachRuleOfAFrame(t *testing.T) {
 	}
 }
 
+// TestEachRuleOfAnAnswer breaks a good answer at one place at a time.
+func TestEachRuleOfAnAnswer(t *testing.T) {
+	e := Entry{Wants: make([]bucket.Want, 2), Times: 1, Each: true}
+	good := func() []byte {
+		a := Answer{Code: Decided, Granted: 1, Holder: "n2", Allowed: bucket.Outcome{By: 1, Each: make([]bucket.State, 2)}}
+		b := appendAnswerHeader(nil, &answerHeader{status: statusDone, count: 1, answerer: 1, start: 2, sequence: 3})
+		return appendAnswer(b, &e, &a)
+	}
+	far := []byte{0, 0, 0, 0, 0, 0, 0, 1}
+	entry, outcome := answerHead, answerHead+answerSize+2
+	for _, x := range []struct {
+		what string
+		at   int
+		b    []byte
+		err  error
+	}{
+		{"good", 0, nil, nil},
+		{"magic", 2, []byte{'q'}, errMagic},
+		{"no status", 4, []byte{0}, errCode},
+		{"unknown status", 4, []byte{byte(statusCount)}, errCode},
+		{"more entries than bytes", 6, []byte{200}, errShort},
+		{"too many entries", 6, []byte{255, 255}, errShort},
+		{"pending", entry, []byte{0}, errCode},
+		{"unknown code", entry, []byte{7}, errCode},
+		{"shed", entry, []byte{byte(Shed)}, errCode},
+		{"unknown via", entry + 1, []byte{6}, errCode},
+		{"zero byte", entry + 2, []byte{1}, errCode},
+		{"long holder", entry + 3, []byte{65}, errCode},
+		{"more granted than asked", entry + 4, []byte{2}, errGranted},
+		{"granted where moved", entry, []byte{byte(Moved)}, errGranted},
+		{"flags", outcome, []byte{4}, errFlags},
+		{"by", outcome + 1, []byte{2}, errBy},
+		{"one state of two", outcome + 2, []byte{1}, errStates},
+		{"shadowed", outcome + 44, []byte{4}, errBy},
+		{"reset", outcome + 20, far, errSpan},
+		{"retry", outcome + 28, far, errSpan},
+		{"reset of a state", outcome + outcomeSize + 16, far, errSpan},
+		{"retry of a state", outcome + outcomeSize + stateSize + 24, far, errSpan},
+	} {
+		b := good()
+		copy(b[x.at:], x.b)
+		for _, cut := range []int{0, 1} {
+			var h answerHeader
+			var got Answer
+			got.Allowed.Each = make([]bucket.State, 0, 64)
+			rest, err := readAnswerHeader(b[:len(b)-cut], &h)
+			if err == nil {
+				_, err = readAnswer(rest, expected{2, 1, true}, &got, func(b []byte) string { return string(b) })
+			}
+			if cut == 0 && err != x.err || cut == 1 && err == nil {
+				t.Errorf("%s, %d cut off: %v, not %v", x.what, cut, err, x.err)
+			}
+		}
+	}
+}
+
 // spent returns how many bytes f allocates.
 func spentBytes(f func()) uint64 {
 	var before, after runtime.MemStats

@@ -124,6 +124,42 @@ func TestAReplayedBatchDecidesNothing(t *testing.T) {
 	})
 }
 
+// A batch that arrives while the server shuts down is not decided, also not on a connection that is still open.
+func TestAStoppingServerTakesNoBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newCounters()
+		hang := make(chan struct{})
+		d.before = func(*Entry) { <-hang }
+		x := newPair(t, d, nil)
+		c := GetCall(1)
+		defer c.Put()
+		conn, err := x.net.Dial(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		two := append(post(BatchPath, batchTo(n1, 1, fill(c, 0, 7, 1, want(7, 10)))), post(BatchPath, batchTo(n1, 2, fill(c, 0, 7, 1, want(7, 10))))...)
+		go conn.Write(two)
+		synctest.Wait()
+		down := make(chan error)
+		go func() { down <- x.server.Shutdown(t.Context()) }()
+		synctest.Wait()
+		close(hang)
+		br := bufio.NewReader(conn)
+		for i, status := range []int{200, 503} {
+			resp, err := http.ReadResponse(br, nil)
+			if err != nil || resp.StatusCode != status {
+				t.Fatalf("batch %d: %v, %v", i, resp, err)
+			}
+			io.Copy(io.Discard, resp.Body)
+		}
+		if err := <-down; err != nil || d.total(7) != 1 {
+			t.Errorf("%v, %d spent", err, d.total(7))
+		}
+		x.close()
+	})
+}
+
 func TestConnectionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newPair(t, newCounters(), func(_ *PipeConfig, sc *ServerConfig) { sc.MaxConns = 2 })
@@ -199,7 +235,7 @@ func TestRandomBytesDoNoHarm(t *testing.T) {
 	if grew > 64<<20 {
 		t.Errorf("%d bytes allocated", grew)
 	}
-	p, err := NewPipe(PipeConfig{Self: n0, Peer: n1, Addr: ln.Addr().String(), Hello: hello})
+	p, err := NewPipe(PipeConfig{Self: n0, Peer: n1, Addr: ln.Addr().String(), Hello: hello, Attempt: time.Minute, Total: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
