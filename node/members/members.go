@@ -168,8 +168,8 @@ func (m *Members) Close() error {
 	return err
 }
 
-// Leave says goodbye and closes. It takes some gossip intervals where others are there to hear it, and at most the
-// timeout. An error says that some may not have heard it; they see a crash, until another member tells them. Closed it is in any case.
+// Leave says goodbye and closes. It takes some gossip intervals where others are there to hear it, and at most
+// the timeout. An error says that some may not have heard it; they see a crash, until another member tells them. Closed it is in any case.
 func (m *Members) Leave(timeout time.Duration) error {
 	m.leaveOnce.Do(func() {
 		if m.ctx.Err() == nil {
