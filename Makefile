@@ -6,7 +6,7 @@ IMAGE   ?= stint:latest
 # The plugin where there is one, else the older program of its own.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help build run test lint bench fuzz image compose clean
+.PHONY: help build run test lint bench hostile fuzz image compose clean
 
 help: ## list these words
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
@@ -25,6 +25,9 @@ lint: ## gofmt, vet, staticcheck, govulncheck (where its data can be had)
 
 bench: build ## the table: Stint beside the bare echo and Redis
 	$(GO) run ./bench run -stint bin/stint
+
+hostile: ## truncated, oversized, lying and random bytes on every port of real nodes for HOSTILE (default 1m) each
+	STINT_HOSTILE=$(or $(HOSTILE),1m) $(GO) test -count=1 -v -timeout 30m -run TestHostileBytes ./cmd/stint
 
 fuzz: ## every fuzz target for FUZZTIME (default 20s) each
 	@.ci/fuzz

@@ -145,7 +145,7 @@ func (w checksWeapon) badBody(r *rand.Rand) shot {
 			`{"key":"`+strings.Repeat("k", 513)+`","limits":["1/1h"]}`, `{"key":"\ud800","limits":["1/1h"]}`, "{\"key\":\"\xff\",\"limits\":[\"1/1h\"]}",
 			`{"key":"k","limits":[`+strings.Repeat(`"1/1h",`, 64)+`"2/1h"]}`, `{"key":"k","limits":["1/1h"],"hits":4294967296}`, `{"key":"k","limits":["1/1h"],"hits":1.5}`,
 			`{"key":"k","limits":["1/1h"],"hits":1e99}`, `{"key":"k","key":"k","limits":["1/1h"]}`, `{"key":"k","limits":["1/1h"],"what":1}`,
-			`{"key":"k","limits":["`+strings.Repeat("9", 5000)+`/1h"]}`, `{"attributes":{},"key":"k","limits":["1/1h"]}`, `{"attributes":{"nobody":"x"}}`,
+			`{"key":"k","limits":["`+strings.Repeat("9", 5000)+`/1h"]}`, `{"attributes":{},"key":"k","limits":["1/1h"]}`, `{"attributes":{"method":1}}`, `{"attributes":{`+manyAttributes(65)+`}}`,
 			`{"attributes":{"method":"GET","path":"/verify"},"policy":"nobody"}`, `{"key":"k","limits":["1/1h"],"receipt":"zz","hits":-1}`,
 			`{"key":"k","limits":["99999999999/1h"]}`, `{"key":"k","limits":["1/1ns"]}`, `{"key":"k","limits":["1/1h burst=0"]}`)
 		return certain("a bad check behind a good one", fmt.Appendf(nil, `{"checks":[{"key":%q,"limits":["1000/1h"]},%s]}`, key, bad))
@@ -160,6 +160,14 @@ func (w checksWeapon) badBody(r *rand.Rand) shot {
 	default:
 		return one("mutated body", postBytes("/v1/check", mutate(r, good(fodder(r))), pick(r, "X: y", "Content-Type: application/json", "Content-Type: application/msgpack", "Content-Encoding: gzip")))
 	}
+}
+
+func manyAttributes(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"a%d":"x"`, i)
+	}
+	return b.String()[1:]
 }
 
 // badHTTP is no request that may be answered by 2xx, whoever reads it.

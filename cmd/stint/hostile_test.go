@@ -68,6 +68,7 @@ type arena struct {
 	pids      map[string]int
 	sentinels []string // spent three times; one held by each node
 	round     int
+	bound     int64 // how much a node's memory may grow
 
 	failures atomic.Int32
 	mu       sync.Mutex // protects following
@@ -75,7 +76,7 @@ type arena struct {
 }
 
 func newArena(t *testing.T, secret string) *arena {
-	a := &arena{t: t, secret: secret, seed: uint64(time.Now().UnixNano()), duration: 3 * time.Second, tally: map[string]int{}}
+	a := &arena{t: t, secret: secret, seed: uint64(time.Now().UnixNano()), duration: 3 * time.Second, bound: memoryBound, tally: map[string]int{}}
 	if s := os.Getenv("STINT_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
@@ -174,6 +175,10 @@ func TestHostileBytes(t *testing.T) {
 		a.attack("checks", checksWeapon{a}, a.trickle("checks", (*proc.Node).Checks))
 		a.need("checks", "answered 200", "answered 400", "answered 413", "answered 431", "answered 404", "answered 405")
 		a.tooLarge()
+		if a.duration >= 30*time.Second {
+			a.bound += crowdBound
+			a.crowd("checks", (*proc.Node).Checks, checksCrowd)
+		}
 		a.attack("peers", newPeersWeapon(a), a.trickle("peers", (*proc.Node).Peers))
 		a.need("peers", "answered 403", "answered 400", "answered 413", "a good batch, by hand", "status restarted", "status differs", "status stale", "verdict differs")
 		a.crowd("peers", (*proc.Node).Peers, 1024)
