@@ -130,7 +130,7 @@ func start(f *serveFlags, log *slog.Logger) (_ *running, err error) {
 	doors := doorSet{policies: s.policies, checker: s.node, clock: clock, mode: mode, log: logger(log, "doors")}
 	routes := doors.open()
 	s.checks = httpserver.New(httpserver.Config{Routes: routes, Log: logger(log, "doors")})
-	s.admin = admin.NewServer(admin.Config{Node: s.node, Limits: doors.limits, Doors: doors.stats, ReloadFailed: s.policies.failed.Load, Version: version, Log: logger(log, "admin")})
+	s.admin = admin.NewServer(admin.Config{Node: s.node, Limits: doors.limits, Doors: doors.stats, Rules: doors.rules, ReloadFailed: s.policies.failed.Load, Version: version, Log: logger(log, "admin")})
 
 	s.serve("checks", func() error { return s.checks.Serve(checks) })
 	s.serve("peers", func() error { return s.peers.Serve(peers) })
@@ -227,4 +227,16 @@ func (d *doorSet) stats() []admin.DoorStats {
 		{Door: "check", Answers: map[string]uint64{"ok": c.OK, "bad": c.Bad, "too-large": c.TooLarge, "unavailable": c.Unavailable}},
 		{Door: "auth", Answers: map[string]uint64{"ok": a.Allowed, "denied": a.Denied, "bad": a.Bad, "unavailable": a.Unavailable}},
 	}
+}
+
+// rules returns the counters of every rule of the policies in force.
+func (d *doorSet) rules() []admin.RuleStats {
+	var out []admin.RuleStats
+	for _, p := range d.policies.all() {
+		for _, r := range p.RuleStats() {
+			out = append(out, admin.RuleStats{Policy: r.Policy, Rule: r.Rule,
+				Requests: map[string]uint64{"allowed": r.Allowed, "denied": r.Denied, "would-deny": r.WouldDeny}})
+		}
+	}
+	return out
 }

@@ -22,6 +22,8 @@ type Config struct {
 	Limits func() []transport.Limit
 	// Doors returns counters of the doors, for metrics; nil: there are none.
 	Doors func() []DoorStats
+	// Rules returns counters of the policies' rules, for metrics; nil: there are none.
+	Rules func() []RuleStats
 	// ReloadFailed says whether the last reload of the policies was refused; nil: there are none to reload.
 	ReloadFailed func() bool
 	Version      string

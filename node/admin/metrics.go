@@ -18,6 +18,13 @@ type DoorStats struct {
 	Answers map[string]uint64
 }
 
+// RuleStats are the counters of one rule of a policy.
+type RuleStats struct {
+	Policy, Rule string
+	// Requests by what became of them: allowed, denied, would-deny (by a shadow rule).
+	Requests map[string]uint64
+}
+
 // metrics returns the /metrics page. Each page has a registry of its own, so that many nodes fit in one process.
 func (a *admin) metrics() http.Handler {
 	reg := prometheus.NewRegistry()
@@ -56,6 +63,7 @@ var (
 	descPeerFails = desc("peer_asks_failed_total", "Forwarded checks without an answer, by cause.", "peer", "cause")
 	descPeerTries = desc("peer_batch_retries_total", "Batches sent again because their connection failed.", "peer")
 	descHealthy   = desc("peer_healthy", "1 while the pipe to the member works.", "peer")
+	descRules     = desc("rule_requests_total", "Requests that a rule counted: allowed, denied by it, or, for a shadow rule, would-deny.", "policy", "rule", "result")
 	descReload    = desc("policy_reload_failed", "1 while the policy files on disk were refused and older ones are in force.")
 	descAnswers   = desc("http_answers_total", "Requests that a door has answered.", "door", "answer")
 )
@@ -103,6 +111,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if c.ReloadFailed != nil {
 		gauge(descReload, oneIf(c.ReloadFailed()))
+	}
+	if c.Rules != nil {
+		for _, r := range c.Rules() {
+			for result, n := range r.Requests {
+				counter(descRules, n, r.Policy, r.Rule, result)
+			}
+		}
 	}
 	if c.Doors != nil {
 		for _, d := range c.Doors() {

@@ -81,6 +81,9 @@ func (d *Door) handle(ctx *fasthttp.RequestCtx) error {
 		return nil
 	}
 	p.Render(&a.plan, a.checks.Decisions, d.clock.Now(), &a.answer)
+	if !o.denial {
+		p.Tally(&a.plan, a.checks.Decisions, &a.answer)
+	}
 	d.answer(ctx, &o, &a.answer, unavailable(a.checks.Decisions))
 	return nil
 }

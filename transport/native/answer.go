@@ -111,6 +111,9 @@ func (c *call) viewPlanned(it *item, now bucket.Instant, v *view) bool {
 	checks, decisions := c.checks[it.first:it.first+it.n], c.decisions[it.first:it.first+it.n]
 	a := &c.ans
 	it.policy.Render(it.plan, decisions, now, a)
+	if len(checks) > 0 && checks[0].Hits > 0 {
+		it.policy.Tally(it.plan, decisions, a)
+	}
 	v.allowed, v.status, v.headers, v.body = a.Allowed, a.Status, a.Headers, a.Body
 	if it.n == 0 {
 		return false // no rule matched

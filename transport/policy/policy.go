@@ -78,6 +78,7 @@ type rule struct {
 	mode      transport.Mode
 	onSplit   transport.OnSplit
 	denied    *denied // already laid over the policy's; nil: the policy's
+	tally     tally
 }
 
 // A condition holds if the attribute has one of the values; a final * matches any rest.

@@ -1,0 +1,51 @@
+package policy
+
+import (
+	"sync/atomic"
+
+	"github.com/stint-limiter/stint/transport"
+)
+
+// What became of the requests that each rule counted, for metrics: a shadow rule is of no use unless somebody can see
+// whom it would have denied.
+
+// RuleStats are the counters of one rule. They only rise, and begin again when the policy is reloaded.
+type RuleStats struct {
+	Policy, Rule string
+	Allowed      uint64 // requests it counted that were allowed, by all rules
+	Denied       uint64 // requests that it denied: its was the deciding limit
+	WouldDeny    uint64 // requests that it would have denied, were it not a shadow
+}
+
+type tally struct{ allowed, denied, wouldDeny atomic.Uint64 }
+
+// Tally counts an answered plan. The doors call it once for each request that was decided, after Render; not for a peek. It may
+// be called from many goroutines, and allocates nothing.
+func (p *Policy) Tally(plan *Plan, decisions []transport.Decision, a *Answer) {
+	run := p.ready()
+	if a.By != nil && !a.Allowed {
+		run.byName[a.By.Rule].tally.denied.Add(1)
+	}
+	for i := range decisions[:min(len(decisions), len(plan.Checks))] {
+		limits := plan.Checks[i].Limits
+		for j := range limits {
+			if decisions[i].Shadowed&(1<<j) != 0 {
+				run.byName[limits[j].Rule].tally.wouldDeny.Add(1)
+			}
+			// The limits of one rule stand beside each other: count it once.
+			if a.Allowed && (j == 0 || limits[j].Rule != limits[j-1].Rule) {
+				run.byName[limits[j].Rule].tally.allowed.Add(1)
+			}
+		}
+	}
+}
+
+// RuleStats returns the counters of all rules, in file order.
+func (p *Policy) RuleStats() []RuleStats {
+	out := make([]RuleStats, 0, len(p.rules))
+	for _, r := range p.rules {
+		t := &r.tally
+		out = append(out, RuleStats{Policy: p.Name, Rule: r.name, Allowed: t.allowed.Load(), Denied: t.denied.Load(), WouldDeny: t.wouldDeny.Load()})
+	}
+	return out
+}
