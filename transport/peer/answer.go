@@ -54,15 +54,6 @@ var (
 	errStates  = errors.New("peer: the states of an outcome are not those of its wants")
 )
 
-// answerBound returns the most bytes that an entry's answer takes.
-func answerBound(wants int, each bool) int {
-	n := answerSize + MaxName + 2*outcomeSize
-	if each {
-		n += wants * stateSize
-	}
-	return n
-}
-
 type answerHeader struct {
 	status   status
 	lane     uint8

@@ -88,6 +88,35 @@ func TestWantsStayWhereTheyAre(t *testing.T) {
 	}
 }
 
+// While a batch is made the questions of its asks are read without the lock. The sweep must not answer one of them then,
+// or the caller would change the question under the lane.
+func TestTheSweepLeavesABatchThatIsBeingMadeAlone(t *testing.T) {
+	p := &Pipe{base: time.Now(), stats: new(PipeStats)}
+	p.cfg.MaxQueue = 10
+	l := newLane(p, 0)
+	defer l.timer.Stop()
+	c := GetCall(1)
+	defer c.Put()
+	a := fill(c, 0, 7, 1, want(7, 10))
+	l.push(a, -1)
+	l.flight, l.queue = l.queue, l.flight
+	for _, making := range []bool{true, false} {
+		l.mu.Lock()
+		l.making = making
+		l.mu.Unlock()
+		l.sweep()
+		l.mu.Lock()
+		if swept := a.ticket&1 == 0; swept == making || making && l.sweepAt == 0 {
+			t.Errorf("making %v: swept %v, next sweep at %d", making, swept, l.sweepAt)
+		}
+		l.mu.Unlock()
+	}
+	c.Wait()
+	if a.Code != Expired {
+		t.Errorf("code %d", a.Code)
+	}
+}
+
 func TestMistakesOfTheNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newCounters()

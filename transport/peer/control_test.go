@@ -169,6 +169,11 @@ func TestControlSurvivesABrokenConnection(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		x.pipe.Close()
+		synctest.Wait()
+		if n := x.server.Stats().Conns.Load(); n != 0 {
+			t.Errorf("%d connections after Close", n)
+		}
 	})
 }
 

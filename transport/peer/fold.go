@@ -26,7 +26,6 @@ type batch struct {
 	entries []folded
 	next    []int32 // by the ask's place in the lane's flight, from base: the next ask of its entry, or -1
 	base    int
-	bound   int   // most bytes of the answer
 	latest  int64 // latest deadline of its asks
 	asks    int
 
@@ -54,7 +53,7 @@ type foldSlot struct {
 // reset begins a batch whose asks are those of a flight from base on, at most n; head is what comes before the entries.
 func (b *batch) reset(buf []byte, base, n int) {
 	b.buf, b.entries, b.next = buf, b.entries[:0], b.next[:0]
-	b.base, b.bound, b.latest, b.asks = base, answerHead, 0, 0
+	b.base, b.latest, b.asks = base, 0, 0
 	size := 16
 	for size < 2*min(n, MaxEntries) {
 		size *= 2
@@ -96,8 +95,7 @@ func (b *batch) add(a *Ask, deadline int64, left uint16, frame int) bool {
 			return true
 		}
 	}
-	bound := b.bound + answerBound(len(a.Wants), a.Each)
-	if len(b.entries) == MaxEntries || len(b.buf)-frame > MaxBatch || bound > MaxAnswer {
+	if len(b.entries) == MaxEntries || len(b.buf)-frame > MaxBatch {
 		b.buf = b.buf[:at]
 		return false
 	}
@@ -113,7 +111,6 @@ func (b *batch) add(a *Ask, deadline int64, left uint16, frame int) bool {
 	}
 	b.entries = append(b.entries, e)
 	b.next = append(b.next, -1)
-	b.bound = bound
 	b.asks++
 	b.latest = max(b.latest, deadline)
 	return true
@@ -132,7 +129,7 @@ func (b *batch) slot(key uint64) *foldSlot {
 }
 
 func foldable(a *Ask) bool {
-	if a.Hits <= 0 || a.Receipt != 0 || a.Each {
+	if a.Hits <= 0 || a.Each { // only what gives back has a receipt
 		return false
 	}
 	for i := range a.Wants {

@@ -142,7 +142,6 @@ func TestWhatFoldsAndWhatDoesNot(t *testing.T) {
 		{"another epoch", func(a *Ask) { a.Epoch++ }, false},
 	} {
 		a, b := fill(c, 0, 7, 1, want(7, 10)), fill(c, 1, 7, 1, want(7, 10))
-		a.Each, b.Each, a.Epoch, b.Epoch = false, false, 0, 0
 		x.change(b)
 		for _, order := range [][2]*Ask{{a, b}, {b, a}} {
 			n := len(entriesOf(t, order[0], order[1]))
@@ -208,12 +207,6 @@ func TestABatchIsBounded(t *testing.T) {
 	many := fill(c, 0, 7, 0, all...)
 	if n := fits(MaxEntries, func(i int) *Ask { return many }); n != MaxBatch/size {
 		t.Errorf("%d entries of %d bytes, not %d", n, size, MaxBatch/size)
-	}
-	each := fill(c, 0, 7, 0, all[:4]...)
-	each.Each = true
-	bound := answerBound(4, true)
-	if n := fits(2*MaxEntries, func(i int) *Ask { return each }); n != min((MaxAnswer-answerHead)/bound, MaxBatch/(entrySize+4*wantSize)) {
-		t.Errorf("%d entries whose answers take %d bytes", n, bound)
 	}
 	// Folded asks take no room.
 	if n := fits(MaxTimes+5, func(i int) *Ask { return fill(c, 0, 7, 1, want(7, 10)) }); n != MaxTimes+5 || len(b.entries) != 2 {

@@ -40,7 +40,6 @@ var (
 	errLane    = errors.New("peer: lane out of range")
 	errName    = errors.New("peer: a member's name has 1 to 64 bytes")
 	errTrail   = errors.New("peer: bytes after the last entry")
-	errLong    = errors.New("peer: the batch asks for more than an answer can hold")
 )
 
 // A header is the head of a batch. Name points into the frame.
@@ -193,16 +192,12 @@ func readEntry(b []byte, e *Entry, wants *[bucket.MaxWants]bucket.Want) ([]byte,
 // validBatch walks all entries after the head, so that a batch is good as a whole before its first hit is spent. It
 // returns how many asks there are, folded ones counted.
 func validBatch(b []byte, count, partitions int, e *Entry, wants *[bucket.MaxWants]bucket.Want) (asks int, err error) {
-	bound := answerHead
 	for range count {
 		if b, err = readEntry(b, e, wants); err != nil {
 			return 0, err
 		}
 		if err = validAsk(e.Partition, partitions, e.Wants, e.Hits, e.Times, e.Receipt, e.Each); err != nil {
 			return 0, err
-		}
-		if bound += answerBound(len(e.Wants), e.Each); bound > MaxAnswer {
-			return 0, errLong
 		}
 		asks += int(e.Times)
 	}

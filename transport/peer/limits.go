@@ -8,8 +8,7 @@ const (
 	MaxEntries = 4096
 	// MaxBatch bounds a batch's bytes: what a connection may make the server hold.
 	MaxBatch = 256 << 10
-	// MaxAnswer bounds an answer's bytes. An entry claims the most that its answer can take before it is let
-	// into a batch, so that no answer is ever too long to be sent.
+	// MaxAnswer bounds an answer's bytes: no batch within the two bounds above can have a longer one.
 	MaxAnswer = 1 << 20
 	// MaxTimes bounds how many asks fold into one entry.
 	MaxTimes = 1 << 16
