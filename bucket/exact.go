@@ -1,5 +1,7 @@
 package bucket
 
+import "math/bits"
+
 // The exact layout of a sliding window keeps the time of each hit, for up to ten. A time is four bytes: the hit's
 // instant in units of a power of two of microseconds, rounded up, modulo 2^32. The unit is such that the window is less than
 // 2^31 units, so that each mark is understood from its distance to the last hit, whose instant the clock word has to
@@ -16,11 +18,7 @@ const (
 
 // exactShift returns the unit of a window's marks, as the logarithm of its µs.
 func exactShift(span Instant) uint {
-	s := uint(0)
-	for span>>s >= 1<<31 {
-		s++
-	}
-	return s
+	return uint(max(bits.Len64(uint64(span))-31, 0))
 }
 
 // exactUnits is t in units, rounded up.

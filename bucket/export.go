@@ -126,14 +126,15 @@ func (l *line) record(now Instant) Record {
 		}
 		r.Marks = m.marks
 	case slots1, slots2, slots4:
-		g := l.grid()
 		last := l.fresh() - l.span()
 		now = max(now, last)
-		m, cur := l.live(&g, now)
+		var v view
+		l.view(&v, now)
+		g := &v.g
 		newest := g.slot(last)
 		r.Marks = [5]uint64{}
-		for s := cur - (g.n - 1); s <= newest; s++ {
-			g.put(&r.Marks, g.n-1-(newest-s), g.get(&m, g.pos(s)))
+		for s := v.cur - (g.n - 1); s <= newest; s++ {
+			g.put(&r.Marks, g.n-1-(newest-s), g.get(&v.m, g.pos(s)))
 		}
 		aux = uint64(last-g.start(newest)) << 8 / g.width
 	case fixed:

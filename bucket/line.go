@@ -79,7 +79,12 @@ func (l *line) clear(k kind) {
 // span is the longest that the line's window lasts, in µs.
 func (l *line) span() Instant { return l.id.Window().micros() }
 
-func (w Window) micros() Instant { return Instant(w.Longest() / time.Microsecond) }
+func (w Window) micros() Instant {
+	if w == Month {
+		return Instant(w.Longest() / time.Microsecond)
+	}
+	return Instant(w) * 1000
+}
 
 // kindFor returns the layout that a line of this limit begins with: the finest one that never overflows under its COUNT.
 func (l *Limit) kindFor() kind {
@@ -146,7 +151,7 @@ func (l *line) spend(now Instant, limit *Limit, hits uint64) {
 	switch l.kind() {
 	case exact:
 		l.exactSpend(now, limit, hits)
-	case slots1, slots2, slots4, attempts:
+	case slots1, slots2, slots4:
 		l.slotsSpend(now, hits)
 	case fixed:
 		l.fixedSpend(now, hits)

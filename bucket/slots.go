@@ -1,6 +1,6 @@
 package bucket
 
-import "math"
+import "math/bits"
 
 // Above ten hits a sliding window counts in slots: 40 of one byte, 20 of two or 10 of four, whatever the counts allow.
 // The n slots are a ring over time, each ceil(window/(n−1)) wide, and a hit counts until its whole slot has left, n slots
@@ -17,6 +17,7 @@ type grid struct {
 	width, off uint64 // µs
 	n          uint64 // slots
 	lg         uint8  // log2 of the slots in a word of marks
+	bits       uint8  // of a slot's count
 }
 
 func (l *line) grid() grid { return gridOf(l.kind(), uint64(l.span()), l.aux()) }
@@ -25,11 +26,11 @@ func gridOf(k kind, span, aux uint64) grid {
 	var g grid
 	switch k { // constants: a division by a variable costs as much as all the rest of a take
 	case slots1:
-		g = grid{width: (span + 38) / 39, n: 40, lg: 3}
+		g = grid{width: (span + 38) / 39, n: 40, lg: 3, bits: 8}
 	case slots2:
-		g = grid{width: (span + 18) / 19, n: 20, lg: 2}
+		g = grid{width: (span + 18) / 19, n: 20, lg: 2, bits: 16}
 	default:
-		g = grid{width: (span + 8) / 9, n: 10, lg: 1}
+		g = grid{width: (span + 8) / 9, n: 10, lg: 1, bits: 32}
 	}
 	g.off = aux * g.width >> 8
 	return g
@@ -55,16 +56,21 @@ func (g *grid) pos(s uint64) uint64 {
 	return s % 10
 }
 
-func (g *grid) bits() uint64 { return 64 >> g.lg }
-func (g *grid) max() uint64  { return math.MaxUint64 >> (64 - g.bits()) }
+func (g *grid) max() uint64 { return 1<<(g.bits&63) - 1 }
 
-func (g *grid) get(m *[5]uint64, pos uint64) uint64 {
-	return m[pos>>g.lg] >> ((pos & (1<<g.lg - 1)) * g.bits()) & g.max()
+// place returns which word of marks a slot is in, and where in it.
+func (g *grid) place(pos uint64) (word uint64, shift uint8) {
+	return pos >> (g.lg & 7), uint8(pos<<(6-g.lg&7)) & 63
 }
 
-func (g *grid) put(m *[5]uint64, pos, v uint64) {
-	s := (pos & (1<<g.lg - 1)) * g.bits()
-	m[pos>>g.lg] = m[pos>>g.lg]&^(g.max()<<s) | v<<s
+func (g *grid) get(m *[5]uint64, pos uint64) uint64 {
+	w, s := g.place(pos)
+	return m[w] >> s & g.max()
+}
+
+func (g *grid) put(m *[5]uint64, pos, n uint64) {
+	w, s := g.place(pos)
+	m[w] = m[w]&^(g.max()<<s) | n<<s
 }
 
 func (g *grid) sum(m *[5]uint64) uint64 {
@@ -89,86 +95,118 @@ func (g *grid) sum(m *[5]uint64) uint64 {
 	return t
 }
 
-// live returns the marks as they are at now, without what has left, and the slot that now is in. A clock behind
-// the last hit is taken as being there.
-func (l *line) live(g *grid, now Instant) (m [5]uint64, cur uint64) {
+// A view is a line's slots as they are at one instant, without what has left. It is made once a check, for looking, spending
+// and waiting.
+type view struct {
+	g   grid
+	m   [5]uint64
+	cur uint64 // the slot that now is in
+	ok  bool
+}
+
+// view fills in v. A clock behind the last hit is taken as being there.
+func (l *line) view(v *view, now Instant) {
+	v.g = l.grid()
+	v.ok = true
+	v.m = l.marks
 	last := l.fresh() - l.span()
-	m = l.marks
 	if now <= last {
-		return m, g.slot(last)
+		v.cur = v.g.slot(last)
+		return
 	}
-	cur = g.slot(now)
-	if last >= g.start(cur) {
-		return m, cur
+	v.cur = v.g.slot(now)
+	if last >= v.g.start(v.cur) {
+		return
 	}
-	s := g.slot(last)
-	if cur-s >= g.n {
-		return [5]uint64{}, cur
+	s := v.g.slot(last)
+	if v.cur-s >= v.g.n {
+		v.m = [5]uint64{}
+		return
 	}
-	for p := g.pos(s); s < cur; s++ {
-		if p++; p == g.n {
+	for p := v.g.pos(s); s < v.cur; s++ {
+		if p++; p == v.g.n {
 			p = 0
 		}
-		g.put(&m, p, 0)
+		v.g.put(&v.m, p, 0)
 	}
-	return m, cur
 }
 
-func (l *line) slotsUsed(now Instant) uint64 {
-	g := l.grid()
-	m, _ := l.live(&g, now)
-	return g.sum(&m)
-}
-
-func (l *line) slotsWait(now Instant, need uint64) Instant {
-	g := l.grid()
-	m, cur := l.live(&g, now)
-	s := cur - (g.n - 1)
+// wait returns the instant at which `need` of the hits will have left, at the latest when the line is fresh.
+func (v *view) wait(need uint64, fresh Instant) Instant {
+	g := &v.g
+	s := v.cur - (g.n - 1)
 	p := g.pos(s)
-	for per := uint64(1) << g.lg; s <= cur; {
+	for s <= v.cur {
 		if p == g.n {
 			p = 0
 		}
-		if p&(per-1) == 0 && m[p>>g.lg] == 0 { // a word of empty slots
-			s, p = s+per, p+per
+		w, shift := g.place(p)
+		rest := v.m[w] >> shift
+		// Over the empty slots in one step: to the next one that is not, or to the end of the word.
+		skip := uint64(bits.TrailingZeros64(rest)) >> (6 - g.lg&7)
+		if rest == 0 {
+			skip = uint64(64-shift) >> (6 - g.lg&7)
+		}
+		if skip > 0 {
+			s, p = s+skip, p+skip
 			continue
 		}
-		v := g.get(&m, p)
-		if v >= need {
-			return min(g.leaves(s), l.fresh())
+		n := rest & g.max()
+		if n >= need {
+			return min(g.leaves(s), fresh)
 		}
-		need -= v
-		s++
-		p++
+		need -= n
+		s, p = s+1, p+1
 	}
-	return l.fresh()
+	return fresh
+}
+
+func (l *line) slotsUsed(now Instant) uint64 {
+	var v view
+	l.view(&v, now)
+	return v.g.sum(&v.m)
+}
+
+func (l *line) slotsWait(now Instant, need uint64) Instant {
+	var v view
+	l.view(&v, now)
+	return v.wait(need, l.fresh())
 }
 
 func (l *line) slotsSpend(now Instant, hits uint64) {
-	g := l.grid()
-	span := l.span()
-	var cur uint64
+	var v view
 	if l.fresh() == 0 { // just begun
-		cur = g.slot(now)
-	} else {
-		l.marks, cur = l.live(&g, now)
-		now = max(now, l.fresh()-span)
+		v.g = l.grid()
+		v.cur = v.g.slot(now)
+		l.slotsAdd(&v, now, hits)
+		return
 	}
-	p := g.pos(cur)
-	v := g.get(&l.marks, p)
+	l.view(&v, now)
+	l.slotsAdd(&v, now, hits)
+}
+
+// slotsAdd spends on the line, whose slots v are at now, and keeps v true.
+func (l *line) slotsAdd(v *view, now Instant, hits uint64) {
+	span := l.span()
+	now = max(now, l.fresh()-span)
 	l.setFresh(now + span)
-	for addSat(v, hits) > g.max() {
-		if g.lg == 1 {
-			g.put(&l.marks, p, g.max())
-			return
+	for {
+		p := v.g.pos(v.cur)
+		n := addSat(v.g.get(&v.m, p), hits)
+		if n > v.g.max() {
+			if v.g.lg > 1 {
+				// A slot is full: COUNT was raised on the live line, or copies were added up.
+				l.marks = v.m
+				l.convert(max(l.kind()+1, slidingKind(n)), 0)
+				l.view(v, now)
+				continue
+			}
+			n = v.g.max()
 		}
-		// A slot is full: COUNT was raised on the live line, or copies were added up.
-		l.convert(max(l.kind()+1, slidingKind(addSat(v, hits))), 0)
-		g = l.grid()
-		p = g.pos(g.slot(now))
-		v = g.get(&l.marks, p)
+		v.g.put(&v.m, p, n)
+		l.marks = v.m
+		return
 	}
-	g.put(&l.marks, p, v+hits)
 }
 
 // slotsGive leaves in the ring what no longer counts: should the clock go back, it counts again.
@@ -224,11 +262,11 @@ func (l *line) hits(now Instant, buf *[40]hit) []hit {
 		}
 		return h
 	}
-	g := l.grid()
-	m, cur := l.live(&g, now)
-	for s := cur - (g.n - 1); s <= cur; s++ {
-		if v := g.get(&m, g.pos(s)); v > 0 {
-			h = append(h, hit{min(last, g.start(s+1)-1), v})
+	var v view
+	l.view(&v, now)
+	for s := v.cur - (v.g.n - 1); s <= v.cur; s++ {
+		if n := v.g.get(&v.m, v.g.pos(s)); n > 0 {
+			h = append(h, hit{min(last, v.g.start(s+1)-1), n})
 		}
 	}
 	return h

@@ -32,6 +32,8 @@ type tally struct {
 	fits bool
 	// amount is how many hits are to be spent.
 	amount uint64
+	// v is the view of own that used was counted from, if it has slots and is the only line.
+	v view
 }
 
 // takeLocked decides in three steps: look at all lines, spend on all or none, and say how they stand.
@@ -48,7 +50,7 @@ func (p *Partition) takeLocked(now Instant, wants []Want, hits uint32, out *Outc
 }
 
 func (p *Partition) decide(now Instant, wants []Want, hits uint32, out *Outcome, ts []tally) {
-	*out = Outcome{Each: out.Each, By: -1, Allowed: true}
+	out.begin()
 	n := uint64(max(hits, 1))
 	missing := false
 	for i := range wants {
@@ -81,6 +83,14 @@ func (p *Partition) decide(now Instant, wants []Want, hits uint32, out *Outcome,
 	p.report(now, wants, ts, n, out)
 }
 
+// begin overwrites all but Each. Field by field, for Outcome is long and has a pointer: as one assignment this was a tenth of a take.
+func (o *Outcome) begin() {
+	o.Allowed, o.Never, o.Full = true, false, false
+	o.By = -1
+	o.State = State{}
+	o.Receipt, o.Shadowed = 0, 0
+}
+
 // noRoom says that the table is full.
 func (p *Partition) noRoom(out *Outcome, times uint32) {
 	*out = Outcome{Each: out.Each, By: -1, Full: true}
@@ -103,12 +113,17 @@ func (p *Partition) look(w *Want, t *tally) {
 }
 
 func (t *tally) count(w *Want, now Instant) {
-	t.used = 0
-	if t.own != nil {
-		t.used = t.own.used(now, w.Limit.Count)
-	}
-	if t.rest[0] != nil {
+	t.v.ok = false
+	switch l := t.own; {
+	case t.rest[0] != nil:
 		t.used = t.usedByAll(w, now)
+	case l == nil || now >= l.fresh():
+		t.used = 0
+	case l.family() == slidingFamily && l.kind() != exact:
+		l.view(&t.v, now)
+		t.used = t.v.g.sum(&t.v.m)
+	default:
+		t.used = l.used(now, w.Limit.Count)
 	}
 }
 
@@ -163,9 +178,12 @@ func (p *Partition) spend(now Instant, wants []Want, ts []tally) {
 			continue
 		}
 		if len(wants) == 1 || !spentBefore(ts, i) {
-			if t.rest[0] == nil {
+			switch {
+			case t.v.ok:
+				t.own.slotsAdd(&t.v, now, t.amount)
+			case t.rest[0] == nil:
 				t.own.spend(now, &w.Limit, t.amount)
-			} else {
+			default:
 				t.spendBesides(w, now)
 			}
 		}
@@ -236,6 +254,23 @@ func (p *Partition) attempt(now Instant, w *Want, n uint64) {
 // least remaining, and of several the one whose reset is later. Shadow wants never decide.
 func (p *Partition) report(now Instant, wants []Want, ts []tally, n uint64, out *Outcome) {
 	each := len(out.Each) == len(wants)
+	if len(wants) == 1 {
+		w, t := &wants[0], &ts[0]
+		if each {
+			p.state(now, w, t, n, &out.Each[0])
+		}
+		if w.Shadow {
+			return
+		}
+		out.By = 0
+		out.Never = !t.fits && n > uint64(w.Limit.Most())
+		if each {
+			out.State = out.Each[0]
+		} else {
+			p.state(now, w, t, n, &out.State)
+		}
+		return
+	}
 	for i := range wants {
 		w, t := &wants[i], &ts[i]
 		// A want that cannot decide is only looked at where it is asked for: its reset costs as much as a take.
@@ -276,6 +311,7 @@ func (t *tally) remaining(w *Want) uint32 {
 
 // state fills in how the want's limit stands; n is how many hits were asked for.
 func (p *Partition) state(now Instant, w *Want, t *tally, n uint64, s *State) {
+	s.Reset, s.Retry = 0, 0
 	most := uint64(w.Limit.Most())
 	s.Limit = uint32(most)
 	s.Remaining = t.remaining(w)
@@ -303,9 +339,12 @@ func (p *Partition) state(now Instant, w *Want, t *tally, n uint64, s *State) {
 // until returns how long it is until `need` of the used hits have left.
 func (t *tally) until(w *Want, now Instant, need uint64) time.Duration {
 	var at Instant
-	if t.rest[0] == nil {
+	switch {
+	case t.v.ok:
+		at = t.v.wait(need, t.own.fresh())
+	case t.rest[0] == nil:
 		at = t.own.wait(now, w.Limit.Count, need)
-	} else {
+	default:
 		at = t.waitForAll(w, now, need)
 	}
 	d := max(at-now, 1)
