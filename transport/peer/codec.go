@@ -35,8 +35,8 @@ func (w *Writer) Bool(v bool)     { _ = w.enc.EncodeBool(v) }
 func (w *Writer) String(v string) { _ = w.enc.EncodeString(v) }
 func (w *Writer) Bytes(v []byte)  { _ = w.enc.EncodeBytes(append([]byte{}, v...)) }
 
-// A Reader reads what a Writer wrote. The first error stays: later reads return zero values, and Err says it. No length from the
-// wire makes it allocate: each is first held against a cap, and against the bytes that are left.
+// A Reader reads what a Writer wrote. The first error stays: later reads return zero values, and Err says it. No
+// length from the wire makes it allocate: each is first held against a cap, and against the bytes that are left.
 type Reader struct {
 	in  bytes.Reader
 	dec *msgpack.Decoder

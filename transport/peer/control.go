@@ -162,8 +162,9 @@ func readEnvelope(r *Reader) (kind Kind, from Member, target uint64, err error) 
 }
 
 // Control sends a message to the member and reads its answer into answer. It waits until ctx ends, or two seconds if
-// ctx has no deadline. Messages of one pipe go one after the other. The circuit plays no part: a member whose batches hang may still hear
-// this. The error wraps ErrRestarted, ErrSuperseded, ErrDiffers or ErrRefused if the member said so.
+// ctx has no deadline. Messages of one pipe go one after the other. The circuit plays no part: a member whose batches
+// hang may still hear this. The error wraps ErrRestarted, ErrSuperseded, ErrDiffers or ErrRefused if the member said
+// so.
 func (p *Pipe) Control(ctx context.Context, ask, answer Message) error {
 	if err := p.controlOnce(ctx, ask, answer); err != nil {
 		return fmt.Errorf("control message (kind %d) to %q at %s: %w", ask.Kind(), p.cfg.Peer.Name, p.cfg.Addr, err)

@@ -34,7 +34,8 @@ type memory struct {
 const (
 	// maxSenders bounds the senders that are remembered, about 1 kB each beside their answers.
 	maxSenders = 4096
-	// maxRemembered bounds the bytes of all remembered answers. An answer beyond it is not kept, and its batch refused if it comes again.
+	// maxRemembered bounds the bytes of all remembered answers. An answer beyond it is not kept, and its batch
+	// refused if it comes again.
 	maxRemembered = 64 << 20
 	idleAnswers   = time.Minute
 	idleSender    = time.Hour

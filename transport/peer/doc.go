@@ -16,12 +16,12 @@
 // # Exactly once
 //
 // A batch is named by (name and start ID of the sender, lane, sequence) and by the start ID of the member that it is
-// meant for. A connection that breaks, or an attempt without an answer, is tried again with the same bytes. The server
-// remembers for each lane its latest sequence and the answer to it: the same sequence is answered again without deciding, also while the first
-// is still being decided; a lower one is refused. One remembered answer a lane is enough because a lane never has two
-// batches in flight; that is why lanes are part of the protocol, and not only of the client. A refused batch and one
-// for another start ID are failures, and so is one that ran out of time: a batch is never sent to anybody else, and
-// what a caller makes of the failure is its own business.
+// meant for. A connection that breaks, or an attempt without an answer, is tried again with the same bytes. The
+// server remembers for each lane its latest sequence and the answer to it: the same sequence is answered again
+// without deciding, also while the first is still being decided; a lower one is refused. One remembered answer a lane
+// is enough because a lane never has two batches in flight; that is why lanes are part of the protocol, and not only
+// of the client. A refused batch and one for another start ID are failures, and so is one that ran out of time: a
+// batch is never sent to anybody else, and what a caller makes of the failure is its own business.
 //
 // # Deadlines
 //

@@ -98,7 +98,8 @@ func (h *Hello) Differs(there *Hello) error {
 		}
 	}
 	if h.HashKey != there.HashKey {
-		return fmt.Errorf("%w: the hash keys differ (--hash-key-file); fingerprints %016x here and %016x there", ErrDiffers, h.HashKey, there.HashKey)
+		return fmt.Errorf("%w: the hash keys differ (--hash-key-file); fingerprints %016x here and %016x there",
+			ErrDiffers, h.HashKey, there.HashKey)
 	}
 	return nil
 }
@@ -130,8 +131,8 @@ func (p *Pipe) Hello(ctx context.Context) (*Hello, error) {
 	return &there, nil
 }
 
-// sayAgain is the least time between two log lines about nodes of other clusters: whoever reaches the port of a cluster without a
-// secret could fill the disk with them.
+// sayAgain is the least time between two log lines about nodes of other clusters: whoever reaches the port of a cluster
+// without a secret could fill the disk with them.
 const sayAgain = time.Minute
 
 // foreigner logs that a node of another cluster said hello, or counts it for the next line.

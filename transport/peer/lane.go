@@ -51,7 +51,8 @@ type lane struct {
 	tells    int
 }
 
-// A slot is an ask in a lane. The deadline is here too, so that the sweep needs to read nothing of the ask but its ticket.
+// A slot is an ask in a lane. The deadline is here too, so that the sweep needs to read nothing of the ask but its
+// ticket.
 type slot struct {
 	a        *Ask
 	c        *Call
@@ -98,54 +99,6 @@ func (l *lane) push(a *Ask, deadline int64) Code {
 		a.call.post(l)
 	}
 	return Pending
-}
-
-// arm sets the sweep. In steady state it runs about once per longest deadline: deadlines mostly rise, so a lane is swept when the ask that it
-// was set for is long answered, and then set for the earliest that is left.
-func (l *lane) arm(at int64) {
-	l.sweepAt = max(at, l.p.now()+int64(sweepGap), 1)
-	l.timer.Reset(time.Duration(l.sweepAt - l.p.now()))
-}
-
-func (l *lane) sweep() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return
-	}
-	l.sweepAt = 0
-	now := l.p.now()
-	var next int64
-	expired := 0
-	look := func(slots []slot) {
-		for i := range slots {
-			s := &slots[i]
-			if atomic.LoadUint32(&s.a.ticket) != s.ticket {
-				continue
-			}
-			if s.deadline > now {
-				if next == 0 || s.deadline < next {
-					next = s.deadline
-				}
-			} else if s.claim() {
-				s.a.Code = Expired
-				s.c.told(1)
-				expired++
-			}
-		}
-	}
-	look(l.queue)
-	if !l.making {
-		look(l.flight[l.done:])
-	} else {
-		next = now
-	}
-	if expired > 0 {
-		l.p.stats.Expired.Add(uint64(expired))
-	}
-	if next != 0 {
-		l.arm(next)
-	}
 }
 
 // claim makes the ask ours to answer. Whoever gets it must write the answer and then tell the call.

@@ -29,10 +29,10 @@ type PipeConfig struct {
 	// Auth is nil where the cluster has no secret.
 	Auth *Auth
 
-	// Lanes is how many batches may be in flight at once, 1 to MaxLanes; all asks of a call go through one lane. Default 1,
-	// which costs the least, because batches are larger: with 64 callers over loopback an ask took 1.9–2.2 µs of CPU,
-	// both ends together, with one lane, 1.9–2.7 with two, 2.4–3.4 with four (BenchmarkLoopback). More lanes are for
-	// members so far away that a round trip is long beside the work.
+	// Lanes is how many batches may be in flight at once, 1 to MaxLanes; all asks of a call go through one lane.
+	// Default 1, which costs the least, because batches are larger: with 64 callers over loopback an ask took 1.9–2.2
+	// µs of CPU, both ends together, with one lane, 1.9–2.7 with two, 2.4–3.4 with four (BenchmarkLoopback). More
+	// lanes are for members so far away that a round trip is long beside the work.
 	Lanes int
 	// MaxQueue is how many asks a lane holds, in flight or not, before it sheds. Default 65536.
 	MaxQueue int
@@ -139,8 +139,8 @@ func NewPipe(cfg PipeConfig) (*Pipe, error) {
 }
 
 // Send hands an ask to the pipe; it never blocks. The ask is answered when Call.Wait returns, with a Code of Decided,
-// Moved, Wait, Expired, Failed or Shed; the last two may be its Code already when Send returns. An ask that was answered with anything
-// but Expired may be sent again before the call is put back, by any pipe.
+// Moved, Wait, Expired, Failed or Shed; the last two may be its Code already when Send returns. An ask that was
+// answered with anything but Expired may be sent again before the call is put back, by any pipe.
 func (p *Pipe) Send(a *Ask) {
 	a.Code = Pending
 	if err := validAsk(a.Partition, p.cfg.Hello.Partitions, a.Wants, a.Hits, 1, a.Receipt, a.Each); err != nil {
@@ -201,8 +201,9 @@ func (p *Pipe) down() bool {
 	return until != 0 && (until == forever || p.now() < until)
 }
 
-// trip opens the circuit: asks fail at once for a while, and those that wait in the lanes fail when their lane comes to
-// them. The circuit belongs to the pipe and so to one start of the member: a late failure of the old start cannot open the new one's.
+// trip opens the circuit: asks fail at once for a while, and those that wait in the lanes fail when their lane comes
+// to them. The circuit belongs to the pipe and so to one start of the member: a late failure of the old start cannot
+// open the new one's.
 func (p *Pipe) trip(err error) {
 	until := p.now() + int64(p.cfg.Down)
 	for {

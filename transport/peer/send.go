@@ -12,8 +12,8 @@ import (
 // Which failures are tried again, with the same bytes, and which end it:
 //
 //   - no connection can be made: the member is not there. It ends, and the circuit opens.
-//   - the connection broke, before or after the batch was decided, nobody knows: again, on a new one. This is also what an idle
-//     connection looks like that the server closed.
+//   - the connection broke, before or after the batch was decided, nobody knows: again, on a new one. This is also
+//     what an idle connection looks like that the server closed.
 //   - no answer within Attempt: again, on a new connection; the server waits with the second until the first is decided.
 //   - the member refused the batch, or is shutting down: it ends.
 //
