@@ -31,8 +31,8 @@ type Gossip interface {
 // another member claims what a silent one holds. While nobody can, giving up on a member that is merely slow gains
 // nothing and loses the answer to a hit that was spent.
 const (
-	Attempt = 500 * time.Millisecond // one sending of a batch
-	Total   = time.Second            // all of them, the same sequence each time
+	Attempt = time.Second          // one sending of a batch
+	Total   = transport.MaxTimeout // all of them, the same sequence each time; no ask outlives its own deadline
 )
 
 // A Config is what a node is made from. Name, StartID and Gossip are required.
