@@ -210,10 +210,8 @@ func (l *lookup) holds(c *runCondition, m *pattern) bool {
 			}
 		case string(text) == want.text:
 			return true
-		case c.attribute == ipAttribute && want.net.IsValid() && l.net.IsValid():
-			if want.net.Bits() <= l.net.Bits() && want.net.Contains(l.net.Addr()) {
-				return true
-			}
+		case c.attribute == ipAttribute && want.net.Contains(l.net.Addr()):
+			return true
 		}
 	}
 	return false

@@ -22,6 +22,7 @@ func TestClientIP(t *testing.T) {
 		{"empty entries", "10.0.0.1", "X-Forwarded-For: 198.51.100.1, , ", "198.51.100.1"},
 		{"an empty header is none", "10.0.0.1", "X-Real-Ip: |X-Forwarded-For: 198.51.100.1", "198.51.100.1"},
 		{"the first header that is there", "10.0.0.1", "X-Forwarded-For: 198.51.100.1|X-Real-Ip: 198.51.100.2", "198.51.100.2"},
+		{"and no other, wherever it ends", "10.0.0.1", "X-Forwarded-For: 198.51.100.1|X-Real-Ip: 10.0.0.5", "10.0.0.5"},
 		{"ports", "10.0.0.1", "X-Forwarded-For: 198.51.100.1:4711", "198.51.100.1"},
 		{"IPv6", "::1", "X-Forwarded-For: 2001:db8::1", "2001:db8::1"},
 		{"IPv6 with port and zone", "fe80::1%eth0", "X-Forwarded-For: [2001:db8::1%eth0]:80", "2001:db8::1"},

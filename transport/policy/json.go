@@ -119,7 +119,7 @@ func appendScalar(dst, raw []byte) ([]byte, bool) {
 // appendNumber appends a number in one form for all its spellings: 42 for 42.0 and 4.2e1. An application takes them for
 // one, so they are one caller.
 func appendNumber(dst, raw []byte) ([]byte, bool) {
-	if bytes.IndexAny(raw, ".eE") < 0 {
+	if !bytes.ContainsAny(raw, ".eE") {
 		if string(raw) == "-0" {
 			raw = raw[1:]
 		}

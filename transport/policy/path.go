@@ -74,8 +74,7 @@ func (t *target) parse(uri, host string) {
 				t.segs = t.segs[:min(t.depth, len(t.segs))]
 			}
 		default:
-			// Only a segment that has none kept before it missing may be kept: segs is always the first of them.
-			if t.depth == len(t.segs) && t.depth < keptSegments {
+			if t.depth < keptSegments { // then all before it are kept
 				t.segs = append(t.segs, seg)
 			}
 			t.depth++

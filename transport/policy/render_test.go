@@ -178,6 +178,10 @@ headers: { X: "${rule} ${remaining}", RateLimit-Policy: "${ratelimit_policy}" }
 	if a := s.send(1, ask(t, "GET /")); a.Allowed || a.Rule != "real" {
 		t.Errorf("the sixth: %s", httpText(a))
 	}
+	// Should a holder name a shadow limit as the one that decides, it shows no more for that.
+	if got := render1(t, p, ask(t, "GET /"), t0, allowedBy(1, 1, 0, time.Minute)); got != "HTTP/1.1 200 OK\n" {
+		t.Errorf("decided by a shadow: %s", got)
+	}
 	// A key with nothing but a shadow rule shows nothing, however often it is used.
 	p.rules = p.rules[2:]
 	p.SetHashKey(nil)
@@ -284,6 +288,12 @@ func TestRenderUsesMemoryAgain(t *testing.T) {
 	}
 	if kept != "34" {
 		t.Errorf("a header's value was overwritten: %q", kept)
+	}
+	p.Render(&plan, denied, t0, &a)
+	want := string(httpText(&a))
+	p.Render(&plan, denied, t0, &a)
+	if got := string(httpText(&a)); got != want {
+		t.Errorf("the same again:\n%s", got)
 	}
 	for name, d := range map[string][]transport.Decision{"denied": denied, "allowed": allowed} {
 		if n := testing.AllocsPerRun(100, func() { p.Render(&plan, d, t0, &a) }); n > 2 {
