@@ -142,7 +142,9 @@ func (w *peersWeapon) fire(r *rand.Rand, at *proc.Node) {
 			s.pieces[i] = bytes.ReplaceAll(p, []byte("X-A"), []byte("X-B"))
 		}
 	default:
-		s = strangeHTTP(r, pick(r, peer.BatchPath, peer.ControlPath), string(mutate(r, w.sign(peer.BatchPath, w.good(at, 1).bytes(entry(fodder(r)))))))
+		h := w.good(at, 1)
+		h.name = "trudy" // a mutated start ID may outdate all others of the name
+		s = strangeHTTP(r, pick(r, peer.BatchPath, peer.ControlPath), string(mutate(r, w.sign(peer.BatchPath, h.bytes(entry(fodder(r)))))))
 	}
 	replies := w.send("peers", at.Peers(), s)
 	for _, p := range replies {

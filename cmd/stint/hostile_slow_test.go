@@ -73,9 +73,11 @@ func (a *arena) trickle(port string, addr func(*proc.Node) string) func(context.
 		} else {
 			text += strings.Repeat("X-Slow: 1\r\n", 1000)
 		}
+		var first []byte
 		if port == "gossip" {
-			// An encrypted stream that says it is 20 MiB long.
-			text = "\xf4\x05stint\x0a\x01\x40\x00\x00" + strings.Repeat("x", 1000)
+			// An encrypted stream that says it is 20 MiB long, and brings all but the end: what memberlist would keep until it times out.
+			first = append([]byte("\xf4\x05stint\x0a\x01\x40\x00\x00"), make([]byte, 19<<20)...)
+			text = strings.Repeat("x", 1000)
 		}
 		for ctx.Err() == nil && n.Running() {
 			c, err := net.DialTimeout("tcp", addr(n), 5*time.Second)
@@ -83,6 +85,9 @@ func (a *arena) trickle(port string, addr func(*proc.Node) string) func(context.
 				continue
 			}
 			began := time.Now()
+			c.SetWriteDeadline(began.Add(5 * time.Second))
+			c.Write(first)
+			c.SetWriteDeadline(time.Time{})
 			for i := 0; ctx.Err() == nil && i < len(text); i++ {
 				if _, err := io.WriteString(c, text[i:i+1]); err != nil {
 					break

@@ -117,13 +117,15 @@ func (a *arena) attack(port string, w weapon, slow func(ctx context.Context, at 
 	a.t.Logf("%s: %v from seed %d", port, a.duration, a.seed)
 	ctx, cancel := context.WithTimeout(context.Background(), a.duration)
 	defer cancel()
+	a.failures.Store(0)
 	stop := a.sample(ctx)
 	var wg sync.WaitGroup
 	for i, n := range a.c.Nodes {
 		for k := range hostileConns {
 			r := rand.New(rand.NewPCG(a.seed, uint64(len(port)*10000+i*100+k)))
 			wg.Go(func() {
-				for ctx.Err() == nil && a.failures.Load() < 20 && n.Running() {
+				// However slow the machine, so many that every kind is among them.
+				for i := 0; (i < 60 || ctx.Err() == nil) && a.failures.Load() < 20 && n.Running(); i++ {
 					w.fire(r, n)
 				}
 			})
@@ -173,7 +175,7 @@ func TestHostileBytes(t *testing.T) {
 		t.Parallel()
 		a := newArena(t, hostileSecret)
 		a.attack("checks", checksWeapon{a}, a.trickle("checks", (*proc.Node).Checks))
-		a.need("checks", "answered 200", "answered 400", "answered 413", "answered 431", "answered 404", "answered 405")
+		a.need("checks", "answered 200", "answered 400", "answered 413", "answered 431")
 		a.tooLarge()
 		if a.duration >= 30*time.Second {
 			a.bound += crowdBound
