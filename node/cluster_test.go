@@ -20,7 +20,10 @@ import (
 	"github.com/stint-limiter/stint/transport/peer"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A probe that memberlist has under way at the end goes on for up to a second.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/hashicorp/memberlist.(*Memberlist).probeNode"))
+}
 
 // one is a node in this process, with gossip and peers on loopback.
 type one struct {
