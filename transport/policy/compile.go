@@ -195,11 +195,9 @@ func (r *runner) number(k key, numbers map[string]int) int {
 	return n
 }
 
-// matcher reads a value that an attribute is compared with. That of a secret one is its hash.
+// matcher reads a value that an attribute is compared with. Parse has brought it into the attribute's form: in lower case,
+// and of a secret one the hash.
 func (r *runner) matcher(attribute int, v string, star bool) matcher {
-	if r.attributes[attribute+1].lower {
-		v = strings.ToLower(strings.TrimSpace(v))
-	}
 	m := matcher{text: v}
 	if star && strings.HasSuffix(v, "*") {
 		return matcher{text: strings.TrimSuffix(v, "*"), prefix: true}
