@@ -350,50 +350,6 @@ func (h *timeline) give(ws []Want) {
 	}
 }
 
-// takeUpTo is compared with Take, again and again.
-func (h *timeline) takeUpTo(ws []Want) {
-	n, times := h.hits(ws), 1+uint32(h.r.IntN(20))
-	other := clone(h.p)
-	var want uint32
-	granted, denied := h.outcome(ws), h.outcome(ws)
-	var first, last Outcome
-	for range times {
-		o := h.outcome(ws)
-		other.Take(h.clock(), ws, n, &o)
-		h.judge(ws, n, o)
-		if o.Allowed {
-			want, last = want+1, o
-			for i, w := range ws {
-				if o.Shadowed&(1<<i) == 0 {
-					h.lines[i].spend(h.now, w.Limit, uint64(n))
-				}
-			}
-		} else if first.Each == nil {
-			first = o
-		}
-	}
-	got, err := h.p.TakeUpTo(h.clock(), ws, n, times, &granted, &denied)
-	h.log = append(h.log, fmt.Sprintf("%d take up to %d times %d of %s: %d\n  %+v\n  %+v", h.now, times, n, show(ws), got, granted, denied))
-	if err != nil || got != want {
-		h.fail("TakeUpTo: %d, %v; Take: %d", got, err, want)
-	}
-	if got > 0 && !sameOutcome(granted, last) {
-		h.fail("granted %+v\nwant    %+v", granted, last)
-	}
-	if got < times && !sameOutcome(denied, first) {
-		h.fail("denied %+v\nwant   %+v", denied, first)
-	}
-	for i := range h.p.own.a {
-		a, b := h.p.own.a[i], other.own.a[i]
-		if a != b {
-			h.fail("line %d is %+v\nwant %+v", i, a, b)
-		}
-	}
-	h.taken = nil
-	h.p.Take(h.clock(), ws, 0, &granted)
-	h.compare(ws, granted.Each)
-}
-
 func (h *timeline) clock() Instant { return h.now + h.shift }
 
 // move hands the partition over to a node with another clock, or begins a new history, as a claim does. To the model neither
@@ -443,23 +399,6 @@ func sameOutcome(a, b Outcome) bool {
 	each := slices.Equal(a.Each, b.Each)
 	a.Each, b.Each = nil, nil
 	return each && fmt.Sprint(a) == fmt.Sprint(b)
-}
-
-// clone copies a partition into a table of its own.
-func clone(p *Partition) *Partition {
-	t := NewTable(Config{Partitions: 1, MaxLines: int(p.t.max)})
-	q := t.Partition(0)
-	q.gate, q.epoch = p.gate, p.epoch
-	q.own = p.own
-	q.own.a = slices.Clone(p.own.a)
-	for _, h := range p.others {
-		o := *h
-		o.a = slices.Clone(h.a)
-		q.others = append(q.others, &o)
-	}
-	t.lines.Store(p.t.lines.Load())
-	t.bytes.Store(p.t.bytes.Load())
-	return q
 }
 
 func TestAgainstModel(t *testing.T) {
