@@ -164,7 +164,7 @@ func randomPath(r *rand.Rand, words []string) string {
 func TestPatternAgainstServeMux(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	matched := 0
-	for range 20000 {
+	for range 6000 {
 		text := randomPath(r, []string{"a", "b", "{x}", "a%20b", "é"})
 		text = strings.Replace(text, "{x}", "{y}", 1)
 		if strings.Count(text, "{x}") > 1 {
@@ -199,7 +199,7 @@ func TestPatternAgainstServeMux(t *testing.T) {
 			matched++
 		}
 	}
-	if matched < 500 {
+	if matched < 150 {
 		t.Errorf("only %d matched: the test proves little", matched)
 	}
 }
@@ -222,7 +222,7 @@ func TestPatternCovers(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	ends := []string{"", "/", "/{$}", "/{rest...}"}
 	yes := 0
-	for range 30000 {
+	for range 8000 {
 		pick := func() pattern {
 			s := randomPath(r, []string{"a", "b", "{x}"})
 			s = strings.Replace(s, "{x}", "{y}", 1)

@@ -184,13 +184,16 @@ func TestTooMuchAtOnce(t *testing.T) {
 
 // What a caller can make of overlapping rules is bounded; beyond it, plans are still right.
 func TestCombinationsAreBounded(t *testing.T) {
-	const rules = 24
+	const rules = 20
 	p := parse1(t, many(rules, func(i int) string { return fmt.Sprintf("a%d, ip", i) }))
 	var plan Plan
 	for n := range rules * rules * rules { // which three of them have a key of their own
 		h := map[string]bool{}
 		for _, i := range []int{n % rules, n / rules % rules, n / rules / rules} {
 			h[fmt.Sprintf("X-A%d: x", i)] = true
+		}
+		if a, b, c := n%rules, n/rules%rules, n/rules/rules; a > b || b > c {
+			continue // the same three in another order
 		}
 		if err := p.Plan(ask(t, "GET /x/", slices.Collect(maps.Keys(h))...), t0, &plan); err != nil {
 			t.Fatal(err)
