@@ -272,7 +272,7 @@ headers: { X: "${reset} ${reset_unix} ${retry_after} ${reset_time}" }
 	}
 }
 
-func TestRenderUsesMemoryAgain(t *testing.T) {
+func TestRenderAllocatesNothingTheSecondTime(t *testing.T) {
 	p := example(t, "web3market")
 	var plan Plan
 	var a Answer
