@@ -49,14 +49,14 @@ func (n *Node) forward(r *transport.Request, w *work) {
 		}
 		ask.Partition, ask.Hits, ask.Receipt, ask.Deadline, ask.Each = uint16(a.partition), c.Hits, c.Receipt, r.Deadline, c.Each
 	}
-	for left := len(w.going); ; {
+	for {
 		for k := range w.going {
 			if g := &w.going[k]; !g.done {
 				n.try(r, w, g)
 			}
 		}
 		call.Wait()
-		now := time.Now()
+		now, left := time.Now(), 0
 		for k := range w.going {
 			g := &w.going[k]
 			if !g.done && g.sent {
@@ -66,10 +66,7 @@ func (n *Node) forward(r *transport.Request, w *work) {
 				n.unavailable(&r.Checks[g.check], &r.Decisions[g.check])
 				g.done = true
 			}
-		}
-		left = 0
-		for k := range w.going {
-			if !w.going[k].done {
+			if !g.done {
 				left++
 			}
 		}
