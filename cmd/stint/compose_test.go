@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -34,13 +33,16 @@ func TestCompose(t *testing.T) {
 			t.Skip("there is neither `docker compose` nor docker-compose")
 		}
 	}
-	checks := []string{"127.0.0.1:7070", "127.0.0.1:7170", "127.0.0.1:7270"}
-	for _, addr := range append(checks, "127.0.0.1:7073", "127.0.0.1:7173", "127.0.0.1:7273") {
-		ln, err := net.Listen("tcp", addr)
-		if err != nil {
-			t.Skipf("compose.yaml publishes %s, which is in use", addr)
-		}
-		ln.Close()
+	ports, err := proc.FreePorts(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var checks, admins []string
+	env := []string{"STINT_IMAGE=stint:test"}
+	for i, p := range ports {
+		checks = append(checks, fmt.Sprint("127.0.0.1:", p))
+		admins = append(admins, fmt.Sprint("127.0.0.1:", p+3))
+		env = append(env, fmt.Sprintf("N%d_PORT=%d", i, p), fmt.Sprintf("N%d_ADMIN=%d", i, p+3))
 	}
 	root, err := proc.ModuleRoot(ctx)
 	if err != nil {
@@ -50,7 +52,7 @@ func TestCompose(t *testing.T) {
 		t.Helper()
 		cmd := exec.CommandContext(ctx, name, args...)
 		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "DOCKER_BUILDKIT=0")
+		cmd.Env = append(append(os.Environ(), "DOCKER_BUILDKIT=0"), env...)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s %v: %v\n%s", name, args, err, out)
@@ -67,7 +69,7 @@ func TestCompose(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	run("docker", "build", "-q", "-t", "stint:latest", "-f", filepath.Join(root, "Dockerfile"), dir)
+	run("docker", "build", "-q", "-t", "stint:test", "-f", filepath.Join(root, "Dockerfile"), dir)
 	project := fmt.Sprintf("stinttest%d", os.Getpid())
 	words := append(compose[1:], "-p", project, "-f", filepath.Join(root, "compose.yaml"))
 	up := func(args ...string) string { return run(compose[0], append(append([]string{}, words...), args...)...) }
@@ -79,7 +81,7 @@ func TestCompose(t *testing.T) {
 	})
 	up("up", "-d")
 
-	for _, admin := range []string{"127.0.0.1:7073", "127.0.0.1:7173", "127.0.0.1:7273"} {
+	for _, admin := range admins {
 		for {
 			if v := membersAt(admin); v.ready && v.alive == 3 {
 				break
