@@ -112,7 +112,7 @@ func printDecision(w io.Writer, answer []byte, quiet bool) error {
 		}
 		switch {
 		case d.By == "":
-			fmt.Fprintf(w, "%s  nobody could decide (%s)\n", word, d.Via)
+			fmt.Fprintf(w, "%s  no limit decided (%s)\n", word, d.Via)
 		case d.Never:
 			fmt.Fprintf(w, "%s  %s  never: more hits than the limit has\n", word, d.By)
 		case d.Allowed:
