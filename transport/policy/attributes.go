@@ -35,6 +35,9 @@ type lookup struct {
 	*runner
 	r        *Request
 	target   target
+	loose    target  // the second reading of the path, where there is one
+	twofold  bool    // there is
+	matched  *target // that of the two which the pattern at hand matched
 	readings []reading
 	text     []byte       // of all readings
 	net      netip.Prefix // what the client's address is counted as; not valid before it is read
@@ -47,6 +50,10 @@ const maxKeptText = 64 << 10
 func (l *lookup) begin(run *runner, r *Request) {
 	l.runner, l.r = run, r
 	l.target.parse(r.URI, r.Host)
+	l.matched = &l.target
+	if l.twofold = hasSecondReading(r.URI); l.twofold {
+		l.loose.parseLoosely(r.URI, r.Host)
+	}
 	if cap(l.readings) < len(run.attributes) {
 		l.readings = make([]reading, len(run.attributes))
 	}
@@ -61,8 +68,10 @@ func (l *lookup) begin(run *runner, r *Request) {
 // end lets go of the request.
 func (l *lookup) end() {
 	l.r = nil
-	clear(l.target.segs[:cap(l.target.segs)])
-	l.target.host, l.target.query = "", ""
+	l.target.forget()
+	if l.twofold {
+		l.loose.forget()
+	}
 }
 
 // value returns an attribute's text, and whether it is present. m is the pattern that the rule at hand matched, nil if it
@@ -143,7 +152,7 @@ func (l *lookup) readSource(s *runSource, m *pattern) (ok bool) {
 		l.text, ok = appendPair(l.text, l.target.query, s.name)
 	case fromPath:
 		if m != nil {
-			l.text, ok = m.appendWildcard(l.text, s.name, &l.target)
+			l.text, ok = m.appendWildcard(l.text, s.name, l.matched)
 		}
 	case fromForm:
 		if len(l.r.Body) <= MaxBody {

@@ -7,10 +7,13 @@ import "strings"
 //
 //   - Segments are unescaped one by one, after the cut at the slashes: %2F stays inside its segment. `//`, `.` and `..`,
 //     also written %2e, are folded.
+//   - Not all routers read %2F so, and some know other signs: where a path has one of these it is read a second time
+//     (parseLoosely), and a rule applies that matches either reading.
 //   - The rules are those of url.ParseRequestURI, never of url.Parse: `//verify/` is a path, not a host. `http://host/path`
 //     is a proxy's form of the request and its host outdoes the Host header.
 //   - An escape that is none (`%zz`) stays as it is. Strict routers answer 400 and nothing is lost; forgiving ones
 //     read it that way, and their wildcards match it.
+//   - A fragment (`#`) is no part of a request, but a client can send one: Node's url.parse drops it, so the query ends there.
 //   - What is no path at all (`*`, `host:443`, nothing) matches no pattern, but still the rules without any and `otherwise`.
 type target struct {
 	segs  []string // still escaped; at most keptSegments
@@ -26,13 +29,72 @@ type target struct {
 const keptSegments = maxSegments + 1
 
 // parse reads a URI. host is the Host header.
-func (t *target) parse(uri, host string) {
+func (t *target) parse(uri, host string) { t.read(uri, host, false) }
+
+// parseLoosely reads a URI that hasSecondReading as routers do that differ from net/http's:
+//
+//   - /a%2Fb is /a/b where the path is unescaped before it is cut (WSGI and ASGI: Django, Flask, FastAPI; nginx's
+//     locations), and so are /a\b and /a%5Cb on IIS;
+//   - /a;x=1 is /a, and /b/..;/a too, where a semicolon begins parameters of a segment (servlets: Tomcat, Jetty, Spring);
+//   - /a#x is /a where a fragment is dropped (Node: Express).
+func (t *target) parseLoosely(uri, host string) { t.read(uri, host, true) }
+
+// hasSecondReading reports whether the path of a URI has a sign in it that routers disagree about.
+func hasSecondReading(uri string) bool {
+	for i := 0; i < len(uri); i++ {
+		switch uri[i] {
+		case '?':
+			return false
+		case ';', '#', '\\':
+			return true
+		case '%':
+			if separatorAt(uri[i:]) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// separatorAt is the length of the loose separator that s begins with, 0 if there is none.
+func separatorAt(s string) int {
+	switch {
+	case s[0] == '/' || s[0] == '\\':
+		return 1
+	case len(s) >= 3 && s[0] == '%' && (s[1] == '2' && s[2]|0x20 == 'f' || s[1] == '5' && s[2]|0x20 == 'c'):
+		return 3
+	}
+	return 0
+}
+
+// separator finds the next separator of segments: where it is, at the end if there is none, and how long.
+func separator(s string, loose bool) (at, n int) {
+	if !loose {
+		if at = strings.IndexByte(s, '/'); at < 0 {
+			at = len(s)
+		}
+		return at, 1
+	}
+	for at < len(s) {
+		if n = separatorAt(s[at:]); n > 0 {
+			return at, n
+		}
+		at++
+	}
+	return at, 1
+}
+
+func (t *target) read(uri, host string, loose bool) {
 	t.segs, t.depth, t.slash, t.path, t.host, t.query = t.segs[:0], 0, false, false, host, ""
 	if uri == "" {
 		return
 	}
 	if i := strings.IndexByte(uri, '?'); i >= 0 {
 		uri, t.query = uri[:i], uri[i+1:]
+		t.query, _, _ = strings.Cut(t.query, "#")
+	}
+	if loose {
+		uri, _, _ = strings.Cut(uri, "#")
 	}
 	if uri == "" || uri[0] != '/' {
 		// http://host/path, and http:/path too, which Go's server takes.
@@ -56,14 +118,13 @@ func (t *target) parse(uri, host string) {
 	}
 	t.path = true
 	t.slash = true // of "", an absolute URI's root
-	for len(uri) > 0 {
-		uri = uri[1:]
-		i := strings.IndexByte(uri, '/')
-		if i < 0 {
-			i = len(uri)
-		}
+	for i, n := 0, 1; i+n <= len(uri); {
+		uri = uri[i+n:]
+		i, n = separator(uri, loose)
 		seg := uri[:i]
-		uri = uri[i:]
+		if loose {
+			seg, _, _ = strings.Cut(seg, ";")
+		}
 		switch {
 		case seg == "" || isDot(seg):
 			t.slash = true
@@ -81,6 +142,12 @@ func (t *target) parse(uri, host string) {
 			t.slash = false
 		}
 	}
+}
+
+// forget lets go of the request, and keeps the memory.
+func (t *target) forget() {
+	clear(t.segs[:cap(t.segs)])
+	t.host, t.query = "", ""
 }
 
 func isScheme(s string) bool {

@@ -3,6 +3,7 @@ package policy
 import (
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,12 +45,21 @@ func TestTarget(t *testing.T) {
 
 // Whatever url.ParseRequestURI can read, we read alike, once cleaned.
 func FuzzTarget(f *testing.F) {
-	for _, s := range []string{"/a/b", "//verify/", "/a/../b?x", "http://h/p%2Fq", "/%2e%2e/x", "/%zz", "*", "/" + strings.Repeat("a/", 80) + "../b"} {
+	for _, s := range []string{"/a/b", "//verify/", "/a/../b?x", "http://h/p%2Fq", "/%2e%2e/x", "/%zz", "*", "/a;b/..;/c%2f%5Cd#e", "/" + strings.Repeat("a/", 80) + "../b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
-		var tgt target
+		var tgt, loose target
+		loose.parseLoosely(uri, "h")
+		for _, s := range loose.segs {
+			if s == "" || isDot(s) || isDotDot(s) || strings.ContainsAny(s, "/\\;#") {
+				t.Fatalf("%q: segment %q of the second reading", uri, s)
+			}
+		}
 		tgt.parse(uri, "h")
+		if !hasSecondReading(uri) && !slices.Equal(loose.segs, tgt.segs) {
+			t.Fatalf("%q: one reading has %q, the other %q", uri, tgt.segs, loose.segs)
+		}
 		if len(tgt.segs) > keptSegments || tgt.depth < len(tgt.segs) {
 			t.Fatalf("%q: %d segments of %d kept", uri, len(tgt.segs), tgt.depth)
 		}

@@ -45,8 +45,8 @@ type planned struct {
 // it allocates nothing.
 //
 // A rule applies if one of its patterns matches and all of `when` holds; `otherwise` applies to what no other rule
-// matches, whether or not that rule found its key. Of a rule's keys the first counts whose parts are all present;
-// if there is none the rule is skipped.
+// matches, whether or not that rule found its key. Of a path with two readings (path.go) both are looked at. Of a rule's
+// keys the first counts whose parts are all present; if there is none the rule is skipped.
 //
 // An error means that the policy cannot be applied in full (ErrKeys, ErrLimits); failure_mode may answer then. The plan has
 // what fits, by the file's order, so a door that goes on with it still limits what can be limited.
@@ -54,18 +54,31 @@ func (p *Policy) Plan(r *Request, now bucket.Instant, plan *Plan) error {
 	run := p.ready()
 	plan.begin(run, r)
 	defer plan.lookup.end()
-	matched, otherwise := false, false
+	l := &plan.lookup
+	matched, loosely, otherwise := false, !l.twofold, false
 	for i := range run.rules {
 		rule := &run.rules[i]
 		if rule.otherwise {
 			otherwise = true
 			continue
 		}
-		if m, ok := plan.matches(rule); ok {
-			matched = true
+		m, ok := plan.matches(rule, &l.target)
+		matched = matched || ok
+		if l.twofold {
+			// The second reading gives the shorter values, so it goes first: /items/7;1 and /items/7;2 may both be 7.
+			if m2, ok2 := plan.matches(rule, &l.loose); ok2 {
+				m, ok, loosely = m2, true, true
+			} else if ok {
+				l.matched = &l.target
+			}
+		}
+		if ok {
 			plan.apply(rule, m, now)
 		}
 	}
+	// A second reading must not be a way out of `otherwise`: the first may be the router's.
+	matched = matched && loosely
+	l.matched = &l.target
 	if otherwise && !matched {
 		for i := range run.rules {
 			if rule := &run.rules[i]; rule.otherwise && plan.allHold(rule, nil) {
@@ -86,15 +99,16 @@ func (plan *Plan) begin(run *runner, r *Request) {
 	clear(plan.ofAlt)
 }
 
-// matches reports whether a rule that is not `otherwise` applies, and by which of its patterns.
-func (plan *Plan) matches(rule *runRule) (*pattern, bool) {
+// matches reports whether a rule that is not `otherwise` applies to a reading of the path, and by which of its patterns.
+func (plan *Plan) matches(rule *runRule, t *target) (*pattern, bool) {
 	l := &plan.lookup
+	l.matched = t
 	if len(rule.patterns) == 0 {
 		return nil, plan.allHold(rule, nil)
 	}
 	for i := range rule.patterns {
 		m := &rule.patterns[i]
-		if m.match(l.r.Method, &l.target, l.policy.ignoreCase) && plan.allHold(rule, m) {
+		if m.match(l.r.Method, t, l.policy.ignoreCase) && plan.allHold(rule, m) {
 			return m, true
 		}
 	}
