@@ -15,7 +15,8 @@ build: ## bin/stint, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/stint ./cmd/stint
 
 run: build ## start three nodes on loopback, show that they agree, and leave them up
-	$(GO) run ./bench demo -stint bin/stint
+	@$(GO) build -o bin/bench ./bench
+	@bin/bench demo -stint bin/stint
 
 test: lint ## linters, then every test with the race detector
 	$(GO) test -race -timeout 10m ./...
