@@ -13,25 +13,41 @@ import (
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/stint-limiter/stint/bench/proc"
 )
 
 // How the cases of seeds_test.go ask, and how their answers are judged.
 
 // A seedAsker asks for one case, and judges what it is answered.
 type seedAsker struct {
-	t      *testing.T
-	nodes  []string
+	*seedCase
+	t      *testing.T // the test that asks now
+	name   string
+	nodes  []*proc.Node
 	seed   *seed
 	number int    // the case's
 	body   string // of a denial
-	began  time.Time
 	client *http.Client
+
+	began       time.Time // before the first request
+	lastAllowed time.Time // when the last answer that allowed was here
 }
 
-func newSeedAsker(t *testing.T, nodes []string, s *seed, number int, body string) *seedAsker {
+func newSeedAsker(t *testing.T, nodes []*proc.Node, s *seed, number int, body string) *seedAsker {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}, Timeout: 30 * time.Second}
 	t.Cleanup(client.CloseIdleConnections)
-	return &seedAsker{t: t, nodes: nodes, seed: s, number: number, body: body, client: client}
+	return &seedAsker{seedCase: &s.cases[number], name: fmt.Sprintf("%s/%d", s.name, number), nodes: nodes, seed: s, number: number, body: body, client: client}
+}
+
+// begin hands the asker to a test, which shows what the page says if it fails.
+func (a *seedAsker) begin(t *testing.T) {
+	a.t = t
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the page says: %s", strings.Join(a.says, " / "))
+		}
+	})
 }
 
 // An answered is what came back, from either door.
@@ -82,9 +98,10 @@ func (a *seedAsker) step(at int, s *step) {
 
 // judge holds an answer against its step and its page.
 //
-// Times are bounds, not guesses: the oldest hit that a window of this case can know was taken after the case began, and this
-// answer was made between sent and received. So what is left of the window is at least window − (received − began), and at
-// most all of it. A machine that stands still for a second widens the bounds, and does not break them.
+// Times are bounds, not guesses. A window of this case has seen no hit before the case began and none after the last answer that
+// allowed, and this answer was made between sent and received. So what is left of the window is at least window −
+// (received − began), and at most window − (sent − lastAllowed). A machine that stands still widens the bounds, and does not break
+// them.
 func (a *seedAsker) judge(s *step, i int, g *answered, left int, wrong func(string, ...any)) {
 	want := a.seed.allowed
 	if s.want != http.StatusOK {
@@ -114,11 +131,13 @@ func (a *seedAsker) judge(s *step, i int, g *answered, left int, wrong func(stri
 		}
 	}
 	if s.want == http.StatusOK {
+		a.lastAllowed = g.received
 		return
 	}
 	retry := time.Duration(g.number(a.t, "Retry-After")) * time.Second
-	if least := s.window - g.received.Sub(a.began); retry < least || retry < time.Second || retry > max(s.window, time.Second) {
-		wrong("Retry-After is %v, want at least %v and at most %v", retry, least, s.window)
+	least, most := s.window-g.received.Sub(a.began), s.window-g.sent.Sub(a.lastAllowed)
+	if retry < least || retry < time.Second || retry >= most+time.Second {
+		wrong("Retry-After is %v, want at least %v and less than a second more than %v", retry, least, most)
 	}
 	if moment := reset.Add(-retry); !reset.IsZero() && (moment.Before(g.sent.Add(-time.Second-skew)) || moment.After(g.received.Add(time.Second+skew))) {
 		wrong("X-RateLimit-Reset and Retry-After are not the same moment")
@@ -149,12 +168,12 @@ func (a *seedAsker) ask(s *step, i int) *answered {
 	if s.from != "" {
 		from = turn(s.from)[0]
 	}
-	ip := fmt.Sprintf("198.18.%d.%d", a.number, from) // RFC 2544's addresses: nobody's, and not private
+	ip := a.address(from)
 	name := a.seed.name
 	if s.policy != "" {
 		name = s.policy
 	}
-	node := a.nodes[i%len(a.nodes)]
+	node := a.nodes[i%len(a.nodes)].Checks()
 	if a.began.IsZero() {
 		a.began = time.Now()
 	}
@@ -185,6 +204,9 @@ func (a *seedAsker) ask(s *step, i int) *answered {
 	req.Header.Set("X-Forwarded-For", ip)
 	return a.do(req)
 }
+
+// address is a client's, by its letter: one of RFC 2544's, which are nobody's and not private.
+func (a *seedAsker) address(letter byte) string { return fmt.Sprintf("198.18.%d.%d", a.number, letter) }
 
 func (a *seedAsker) do(req *http.Request) *answered {
 	a.t.Helper()
@@ -232,6 +254,9 @@ func (a *seedAsker) native(node, format, policy string, attributes map[string]st
 	d := got.Decisions[0]
 	g.status, g.body, g.header = d.Status, []byte(d.Body), http.Header{}
 	for k, v := range d.Headers {
+		if strings.HasPrefix(k, "X-") && !strings.HasPrefix(k, "X-RateLimit-") {
+			a.t.Errorf("the header %q is not spelled as on the page", k)
+		}
 		g.header.Set(k, v)
 	}
 	return g

@@ -1,6 +1,12 @@
 package main
 
-import "time"
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+)
 
 var seedIPTO = seed{
 	name:    "ipto",
@@ -34,6 +40,7 @@ var seedIPTO = seed{
 				{n: 2, door: "json", ask: "GET /search", with: []string{"token: a$"}, want: 429, limit: 50, window: time.Minute},
 				{n: 2, door: "msgpack", ask: "GET /search", with: []string{"token: a$"}, want: 429, limit: 50, window: time.Minute},
 			},
+			later: &step{n: 2, ask: "GET /search", with: tokenA, want: 429, limit: 50, window: time.Minute},
 		},
 		{
 			says: []string{
@@ -49,6 +56,7 @@ var seedIPTO = seed{
 				{n: 2, ask: "GET /profile", want: 429, limit: 100, window: time.Minute},
 				{n: 2, ask: "GET /profile", from: "b", want: 200, limit: 100, left: 98, window: time.Minute},
 			},
+			also: countsThreeWindows,
 		},
 		{
 			says: []string{"Requests per hour10003600 seconds"},
@@ -117,6 +125,31 @@ var seedIPTO = seed{
 			"Provide your use case", "Share your expected volume", "Explain your business needs"}},
 		{why: "not built yet: usage, the dashboard and webhooks", says: []string{"Dashboard metrics", "Usage reports", "Webhook notifications"}},
 	},
+}
+
+// countsThreeWindows shows that the policy as it is counts a request in all three windows at once, although nobody can see two of
+// them from a door: the first is always the tightest. What is asked is the admin port of each node.
+func countsThreeWindows(t *testing.T, a *seedAsker) {
+	for _, n := range a.nodes {
+		resp, err := a.client.Get("http://" + n.Admin() + "/v1/explain?key=ip=" + a.address('b'))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		type stands struct {
+			Policy, Rule, Limit string
+			Spent, Remaining    int
+		}
+		var e struct{ Limits []stands }
+		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("explain: %s: %v", resp.Status, err)
+		}
+		for limit, count := range map[string]int{"100/1m": 100, "1000/1h": 1000, "10000/1d": 10_000} {
+			if !slices.Contains(e.Limits, stands{"ipto", "global", limit, 2, count - 2}) {
+				t.Errorf("%s does not count two hits under %s: %+v", n.Name, limit, e.Limits)
+			}
+		}
+	}
 }
 
 var tokenA = []string{"Authorization: Bearer a$"}

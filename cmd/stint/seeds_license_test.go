@@ -73,6 +73,7 @@ var seedLicenseAPI = seed{
 				{n: 2, door: "msgpack", ask: "GET /licenses", want: 429, limit: 300, window: time.Minute},
 				{n: 2, ask: "POST /license-keys/validate", want: 429, limit: 300, window: time.Minute},
 			},
+			later: &step{n: 2, ask: "GET /licenses", want: 429, limit: 300, window: time.Minute},
 		},
 		{
 			says: []string{"Check for rate limit headers in responses to proactively adjust your request frequency."},

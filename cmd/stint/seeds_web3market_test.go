@@ -70,7 +70,8 @@ var seedWeb3Market = seed{
 				{n: 2, door: "json", ask: "GET /verify", want: 429, limit: 120, window: time.Minute},
 				{n: 2, door: "msgpack", ask: "GET /verify", want: 429, limit: 120, window: time.Minute},
 			},
-			also: opensAfterRetryAfter,
+			also:  opensAfterRetryAfter,
+			later: &step{n: 2, ask: "GET /verify", want: 429, limit: 120, window: time.Minute},
 		},
 	}...),
 	others: []aside{

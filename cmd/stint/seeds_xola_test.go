@@ -76,6 +76,7 @@ var seedXola = seed{
 				{n: 2, door: "json", ask: "GET /api", with: []string{"user: u$", "seller: s$"}, want: 429, limit: 900, window: 30 * time.Minute, current: 906},
 				{n: 2, door: "msgpack", ask: "GET /api", with: []string{"user: u$", "seller: s$"}, want: 429, limit: 900, window: 30 * time.Minute, current: 908},
 			},
+			later: &step{n: 2, ask: "GET /api?seller=s$", with: xolaCaller, want: 429, limit: 900, window: 30 * time.Minute, current: 910},
 		},
 		{
 			says: []string{
