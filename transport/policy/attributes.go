@@ -35,9 +35,9 @@ type lookup struct {
 	*runner
 	r        *Request
 	target   target
-	loose    target  // the second reading of the path, where there is one
-	twofold  bool    // there is
-	matched  *target // that of the two which the pattern at hand matched
+	others   [2]target // further readings of the path, before the first where they match
+	more     int       // how many of them there are
+	matched  *target   // that which the pattern at hand matched
 	readings []reading
 	text     []byte       // of all readings
 	net      netip.Prefix // what the client's address is counted as; not valid before it is read
@@ -50,9 +50,15 @@ const maxKeptText = 64 << 10
 func (l *lookup) begin(run *runner, r *Request) {
 	l.runner, l.r = run, r
 	l.target.parse(r.URI, r.Host)
-	l.matched = &l.target
-	if l.twofold = hasSecondReading(r.URI); l.twofold {
-		l.loose.parseLoosely(r.URI, r.Host)
+	l.matched, l.more = &l.target, 0
+	up := l.target.up
+	if hasSecondReading(r.URI) {
+		l.others[0].parseLoosely(r.URI, r.Host)
+		l.more, up = 1, up || l.others[0].up
+	}
+	if up {
+		l.others[l.more].parseUnfolded(r.URI, r.Host)
+		l.more++
 	}
 	if cap(l.readings) < len(run.attributes) {
 		l.readings = make([]reading, len(run.attributes))
@@ -69,8 +75,8 @@ func (l *lookup) begin(run *runner, r *Request) {
 func (l *lookup) end() {
 	l.r = nil
 	l.target.forget()
-	if l.twofold {
-		l.loose.forget()
+	for i := range l.others[:l.more] {
+		l.others[i].forget()
 	}
 }
 

@@ -78,13 +78,7 @@ func inShadow(l *transport.Limit) string {
 // explain says what a rule makes of the request, and whether it matches.
 func (plan *Plan) explain(rule *runRule, o TryOptions) (why string, matched bool) {
 	l := &plan.lookup
-	m, ok := (*pattern)(nil), false
-	if l.twofold {
-		m, ok = plan.matches(rule, &l.loose)
-	}
-	if !ok {
-		m, _ = plan.matches(rule, &l.target)
-	}
+	m, _ := plan.matchesAny(rule)
 	for i := range rule.patterns {
 		if p := &rule.patterns[i]; m == nil && p.match(l.r.Method, &l.target, l.policy.ignoreCase) {
 			m = p

@@ -150,6 +150,8 @@ func TestMessagesShape(t *testing.T) {
 			[]string{`7:8+2 unknown field "<<" | merging is not supported: write the fields out`}},
 		{"true and false", top + "ignore_case: yes\ncount_denied: 1\nrules:\n" + rest,
 			[]string{`5:14+3 ignore_case: "yes" is not true or false`, `6:15+1 count_denied: "1" is not true or false`}},
+		{"on_split is read, and not built", top + "on_split: share\nrules:\n" + rest,
+			[]string{`5:11+5 warning: on_split: share is not built yet: each side of a split grants in full`}},
 		{"failure_mode and on_split", top + "failure_mode: open\non_split: shar\nrules:\n" + rest,
 			[]string{`5:15+4 failure_mode: "open" is not allow or deny`, `6:11+4 on_split: "shar" is not full, share or deny | did you mean "share"?`}},
 		{"a map where text belongs", top + "rules:\n" + rest + "denied: { body: { error: x } }\n",

@@ -7,8 +7,8 @@ import "strings"
 //
 //   - Segments are unescaped one by one, after the cut at the slashes: %2F stays inside its segment. `//`, `.` and `..`,
 //     also written %2e, are folded.
-//   - Not all routers read %2F so, and some know other signs: where a path has one of these it is read a second time
-//     (parseLoosely), and a rule applies that matches either reading.
+//   - Not all routers read %2F so, some know other signs, and some fold nothing: where a path has one of these it is read
+//     once more (parseLoosely, parseUnfolded), and a rule applies that matches any reading.
 //   - The rules are those of url.ParseRequestURI, never of url.Parse: `//verify/` is a path, not a host. `http://host/path`
 //     is a proxy's form of the request and its host outdoes the Host header.
 //   - An escape that is none (`%zz`) stays as it is. Strict routers answer 400 and nothing is lost; forgiving ones
@@ -20,6 +20,7 @@ type target struct {
 	depth int      // how many segments there are
 	slash bool     // the path ends in a slash
 	path  bool     // there is a path
+	up    bool     // `..` was folded away
 	host  string   // from an absolute URI, else the caller's
 	query string
 }
@@ -29,7 +30,7 @@ type target struct {
 const keptSegments = maxSegments + 1
 
 // parse reads a URI. host is the Host header.
-func (t *target) parse(uri, host string) { t.read(uri, host, false) }
+func (t *target) parse(uri, host string) { t.read(uri, host, false, true) }
 
 // parseLoosely reads a URI that hasSecondReading as routers do that differ from net/http's:
 //
@@ -37,7 +38,11 @@ func (t *target) parse(uri, host string) { t.read(uri, host, false) }
 //     locations), and so are /a\b and /a%5Cb on IIS;
 //   - /a;x=1 is /a, and /b/..;/a too, where a semicolon begins parameters of a segment (servlets: Tomcat, Jetty, Spring);
 //   - /a#x is /a where a fragment is dropped (Node: Express).
-func (t *target) parseLoosely(uri, host string) { t.read(uri, host, true) }
+func (t *target) parseLoosely(uri, host string) { t.read(uri, host, true, true) }
+
+// parseUnfolded reads a URI with `..` in it as routers do that fold nothing (Express, Fastify, Flask, FastAPI): there
+// /hooks/../status is below /hooks/. Signs that routers disagree about are read loosely.
+func (t *target) parseUnfolded(uri, host string) { t.read(uri, host, true, false) }
 
 // hasSecondReading reports whether the path of a URI has a sign in it that routers disagree about.
 func hasSecondReading(uri string) bool {
@@ -84,8 +89,8 @@ func separator(s string, loose bool) (at, n int) {
 	return at, 1
 }
 
-func (t *target) read(uri, host string, loose bool) {
-	t.segs, t.depth, t.slash, t.path, t.host, t.query = t.segs[:0], 0, false, false, host, ""
+func (t *target) read(uri, host string, loose, fold bool) {
+	t.segs, t.depth, t.slash, t.path, t.up, t.host, t.query = t.segs[:0], 0, false, false, false, host, ""
 	if uri == "" {
 		return
 	}
@@ -128,8 +133,8 @@ func (t *target) read(uri, host string, loose bool) {
 		switch {
 		case seg == "" || isDot(seg):
 			t.slash = true
-		case isDotDot(seg):
-			t.slash = true
+		case fold && isDotDot(seg):
+			t.slash, t.up = true, true
 			if t.depth > 0 {
 				t.depth--
 				t.segs = t.segs[:min(t.depth, len(t.segs))]

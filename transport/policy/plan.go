@@ -45,8 +45,8 @@ type planned struct {
 // it allocates nothing.
 //
 // A rule applies if one of its patterns matches and all of `when` holds; `otherwise` applies to what no other rule
-// matches, whether or not that rule found its key. Of a path with two readings (path.go) both are looked at. Of a rule's
-// keys the first counts whose parts are all present; if there is none the rule is skipped.
+// matches, whether or not that rule found its key. Of a path with several readings (path.go) all are looked at. Of a
+// rule's keys the first counts whose parts are all present; if there is none the rule is skipped.
 //
 // An error means that the policy cannot be applied in full (ErrKeys, ErrLimits); failure_mode may answer then. The plan has
 // what fits, by the file's order, so a door that goes on with it still limits what can be limited.
@@ -55,31 +55,22 @@ func (p *Policy) Plan(r *Request, now bucket.Instant, plan *Plan) error {
 	plan.begin(run, r)
 	defer plan.lookup.end()
 	l := &plan.lookup
-	matched, loosely, otherwise := false, !l.twofold, false
+	var matched uint // bit i: reading i of the path is matched by some rule
+	otherwise := false
 	for i := range run.rules {
 		rule := &run.rules[i]
 		if rule.otherwise {
 			otherwise = true
 			continue
 		}
-		m, ok := plan.matches(rule, &l.target)
-		matched = matched || ok
-		if l.twofold {
-			// The second reading gives the shorter values, so it goes first: /items/7;1 and /items/7;2 may both be 7.
-			if m2, ok2 := plan.matches(rule, &l.loose); ok2 {
-				m, ok, loosely = m2, true, true
-			} else if ok {
-				l.matched = &l.target
-			}
-		}
-		if ok {
+		m, by := plan.matchesAny(rule)
+		if matched |= by; by != 0 {
 			plan.apply(rule, m, now)
 		}
 	}
-	// A second reading must not be a way out of `otherwise`: the first may be the router's.
-	matched = matched && loosely
+	// No reading must be a way out of `otherwise`: another one may be the router's.
 	l.matched = &l.target
-	if otherwise && !matched {
+	if otherwise && matched != 1<<(l.more+1)-1 {
 		for i := range run.rules {
 			if rule := &run.rules[i]; rule.otherwise && plan.allHold(rule, nil) {
 				plan.apply(rule, nil, now)
@@ -97,6 +88,27 @@ func (plan *Plan) begin(run *runner, r *Request) {
 	}
 	plan.ofAlt = plan.ofAlt[:run.alts]
 	clear(plan.ofAlt)
+}
+
+// matchesAny is matches over all readings of the path: bit 0 of `by` is the first, and l.matched that which the pattern
+// matched. The loose reading is preferred, for its values are shorter: /items/7;1 and /items/7;2 may both be 7.
+func (plan *Plan) matchesAny(rule *runRule) (m *pattern, by uint) {
+	l := &plan.lookup
+	var matched *target
+	for i := range l.others[:l.more] {
+		if p, ok := plan.matches(rule, &l.others[i]); ok {
+			if by |= 1 << (i + 1); matched == nil {
+				m, matched = p, &l.others[i]
+			}
+		}
+	}
+	if p, ok := plan.matches(rule, &l.target); ok {
+		if by |= 1; matched == nil {
+			m, matched = p, &l.target
+		}
+	}
+	l.matched = matched
+	return m, by
 }
 
 // matches reports whether a rule that is not `otherwise` applies to a reading of the path, and by which of its patterns.

@@ -43,7 +43,11 @@ rules:
 	wantPlan(t, p, ask(t, "GET /items/7%2Fpart"), `id="7/part": item 1/1m; ip=192.0.2.1: part 2/1m`)
 	wantPlan(t, p, ask(t, "GET /secret/..;/items/7"), "id=7: item 1/1m; "+rest) // no way out of otherwise
 	wantPlan(t, p, ask(t, "GET /?a;b#c"), rest)
+	wantPlan(t, p, ask(t, "GET /secret/../items/7"), "id=7: item 1/1m; "+rest) // a router that does not fold
 	wantPlan(t, p, ask(t, "GET /?seller=7#1"), "seller=7: rest 3/1m")
+	p = parse1(t, "name: p\nkey: [ip]\nrules:\n  hooks: { match: /hooks/, limits: 1/1m }\n  status: { match: /status, limits: 9/1m }\n")
+	wantPlan(t, p, ask(t, "POST /hooks/../status"), "ip=192.0.2.1: hooks 1/1m, status 9/1m")
+	wantPlan(t, p, ask(t, "POST /hooks%2F%2e.%2Fstatus"), "ip=192.0.2.1: hooks 1/1m, status 9/1m")
 }
 
 // 2. What is sent twice with different values is absent: one caller cannot buy a new bucket per request.

@@ -12,7 +12,7 @@ import (
 // RuleStats are the counters of one rule. They only rise, and begin again when the policy is reloaded.
 type RuleStats struct {
 	Policy, Rule string
-	Allowed      uint64 // requests it counted that were allowed, by all rules
+	Allowed      uint64 // requests it counted that were allowed, by all rules, and by it though it be a shadow
 	Denied       uint64 // requests that it denied: its was the deciding limit
 	WouldDeny    uint64 // requests that it would have denied, were it not a shadow
 }
@@ -28,13 +28,17 @@ func (p *Policy) Tally(plan *Plan, decisions []transport.Decision, a *Answer) {
 	}
 	for i := range decisions[:min(len(decisions), len(plan.Checks))] {
 		limits := plan.Checks[i].Limits
-		for j := range limits {
-			if decisions[i].Shadowed&(1<<j) != 0 {
-				run.byName[limits[j].Rule].tally.wouldDeny.Add(1)
+		// The limits of one rule stand beside each other: each rule is counted once.
+		for from := 0; from < len(limits); {
+			rule, shadowed := limits[from].Rule, false
+			for ; from < len(limits) && limits[from].Rule == rule; from++ {
+				shadowed = shadowed || decisions[i].Shadowed&(1<<from) != 0
 			}
-			// The limits of one rule stand beside each other: count it once.
-			if a.Allowed && (j == 0 || limits[j].Rule != limits[j-1].Rule) {
-				run.byName[limits[j].Rule].tally.allowed.Add(1)
+			switch t := &run.byName[rule].tally; {
+			case shadowed:
+				t.wouldDeny.Add(1)
+			case a.Allowed:
+				t.allowed.Add(1)
 			}
 		}
 	}

@@ -39,7 +39,7 @@ rules:
 		p.Render(&plan, ask.Decisions, m.now, &a)
 		p.Tally(&plan, ask.Decisions, &a)
 	}
-	want := "[{p all 3 2 0} {p write 1 0 0} {p quiet 3 0 4}]"
+	want := "[{p all 3 2 0} {p write 1 0 0} {p quiet 1 0 4}]"
 	if got := fmt.Sprint(p.RuleStats()); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
