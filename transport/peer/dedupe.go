@@ -8,7 +8,8 @@ import (
 // A memory remembers, for every lane of every sender, the latest batch and its answer: what makes sending a batch again
 // harmless.
 //
-// A lane has one batch in flight and numbers them upwards, so there are three cases for a sequence:
+// A lane has one batch in flight and numbers them upwards, from above those of earlier pipes (lane.go), so there are three
+// cases for a sequence:
 //
 //   - higher than the latest: new. It is decided, even if an earlier one is still being decided: its sender has given
 //     that one up.

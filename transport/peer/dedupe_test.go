@@ -128,3 +128,28 @@ func TestALaterBatchOvertakesAStuckOne(t *testing.T) {
 		}
 	})
 }
+
+// A member that was taken for dead and is back under the same start ID is asked over a new pipe. Its memory of the old
+// one's batches must neither answer nor refuse those of the new.
+func TestANewPipeIsNotTakenForTheOldOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newCounters()
+		var cfg PipeConfig
+		x := newPair(t, d, func(pc *PipeConfig, _ *ServerConfig) { cfg = *pc })
+		defer x.close()
+		for range 3 {
+			ask(t, x.pipe, 7, 1, 10)
+		}
+		x.pipe.Close()
+		again, err := NewPipe(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.pipe = again
+		for i := range 5 {
+			if a := ask(t, x.pipe, 8, 1, 10); a.Code != Decided || a.Outcome.Remaining != uint32(9-i) || d.total(8) != int64(i+1) {
+				t.Errorf("ask %d: %d spent, %+v", i, d.total(8), a)
+			}
+		}
+	})
+}
