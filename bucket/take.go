@@ -261,13 +261,15 @@ func (p *Partition) denied(now Instant, wants []Want, ts []tally, n uint64) {
 			}
 		}
 	}
+	counted := false
 	for i := range wants {
 		if w := &wants[i]; w.CountDenied && !w.Shadow && !ts[i].fits {
 			p.attempt(now, w, n)
+			counted = true
 		}
 	}
-	for i := range wants { // making lines moves lines
-		if wants[i].CountDenied {
+	if counted {
+		for i := range wants { // making lines moves lines, also those of wants that count no attempts
 			p.look(&wants[i], &ts[i])
 		}
 	}

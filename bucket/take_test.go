@@ -391,3 +391,26 @@ func TestManyGoroutinesAdmitExactlyCount(t *testing.T) {
 		}
 	}
 }
+
+// Counting an attempt makes a line, which moves the lines of other wants.
+func TestAttemptsDoNotDisturbTheOtherWants(t *testing.T) {
+	for k := range 200 {
+		key := "k" + strconv.Itoa(k)
+		p := open(100)
+		counted := want(sliding(1, time.Minute), key)
+		counted.CountDenied = true
+		hourly, monthly := want(sliding(1, time.Hour), key), want(Limit{Count: 1, Window: Month, Algorithm: FixedWindow}, key)
+		ws := []Want{counted, hourly, monthly}
+		take(t, p, noon, 1, ws...)
+		out := Outcome{Each: make([]State, 3)}
+		if err := p.Take(noon+second, ws, 1, &out); err != nil || out.Allowed {
+			t.Fatalf("%+v %v", out, err)
+		}
+		_, end := Month.around(noon)
+		for i, wait := range []time.Duration{59 * time.Second, time.Hour - time.Second, end.Sub(noon + second)} {
+			if out.Each[i].Retry != wait {
+				t.Fatalf("%s, want %d: retry after %v, should be %v", key, i, out.Each[i].Retry, wait)
+			}
+		}
+	}
+}
