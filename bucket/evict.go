@@ -65,23 +65,24 @@ func (t *Table) evictElsewhere(now Instant, p *Partition) int {
 	start := t.room.hand.Load()
 	for i := range uint64(len(t.parts)) {
 		at := (start + i) % uint64(len(t.parts))
-		q := &t.parts[at]
+		q, barren := &t.parts[at], p.barren
 		if q != p {
 			if !q.mu.TryLock() {
 				whole = false
 				continue
 			}
 			n := q.evict(now, nil)
+			barren = q.barren
 			q.mu.Unlock()
 			if n > 0 {
 				t.room.hand.Store(at)
 				return n
 			}
 		}
-		if q.barren == 0 {
+		if barren == 0 {
 			whole = false
 		}
-		until = min(until, q.barren)
+		until = min(until, barren)
 	}
 	if whole {
 		t.room.barren.Store(int64(until))

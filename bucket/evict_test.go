@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 )
@@ -314,4 +315,50 @@ func TestMemoryPerLine(t *testing.T) {
 	if b := sum / float64(n); b > 83 {
 		t.Fatalf("%.1f bytes a line", b)
 	}
+}
+
+// A give-back that finds nothing to give, or that leaves the line over a lowered limit, does not make it evictable.
+func TestAGiveBackThatDoesNotMakeRoomDoesNotEndTheDenying(t *testing.T) {
+	p := open(3)
+	w := want(sliding(2, time.Hour), "k")
+	old := take(t, p, noon, 1, w).Receipt
+	take(t, p, noon+hour, 1, w)
+	take(t, p, noon+hour, 1, w) // full
+	var out Outcome
+	if err := p.Give(noon+hour+1, []Want{w}, 1, old, &out); err != nil || out.Remaining != 0 {
+		t.Fatalf("%+v %v", out, err)
+	}
+	for i := range 20 {
+		take(t, p, noon+hour+2, 1, want(sliding(5, 24*time.Hour), strconv.Itoa(i)))
+	}
+	if out := take(t, p, noon+hour+3, 1, w); out.Allowed {
+		t.Fatal("memory pressure reset a line that denied")
+	}
+}
+
+// Who looks for room in all partitions reads their notes while others change them.
+func TestLookingForRoomWhileLinesStopDenying(t *testing.T) {
+	const parts = 3
+	tab := tableOf(parts, 30)
+	for i := range 30 {
+		on(t, tab, noon, 2, want(sliding(2, time.Hour), strconv.Itoa(i)))
+	}
+	var wg sync.WaitGroup
+	for g := range 3 {
+		wg.Go(func() {
+			for i := range 2000 {
+				var out Outcome
+				w := want(sliding(2, time.Hour), strconv.Itoa(i%30))
+				p := tab.Partition(w.ID.Partition(parts))
+				if g > 0 {
+					p.Give(noon+1, []Want{w}, 1, 0, &out)
+					p.Take(noon+1, []Want{w}, 1, &out)
+					continue
+				}
+				w = want(sliding(1, time.Hour), "new "+strconv.Itoa(i))
+				tab.Partition(w.ID.Partition(parts)).Take(noon+1, []Want{w}, 1, &out)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -31,6 +31,9 @@ func (p *Partition) Give(now Instant, wants []Want, hits uint32, r Receipt, out 
 		p.look(w, t)
 		t.count(w, now)
 		t.fits = true
+		if hits > 0 && t.own != nil && t.used >= uint64(w.Limit.Most()) {
+			t.own.deny() // nothing was left to give, or COUNT was lowered: it denies as before
+		}
 	}
 	p.report(now, wants, ts, 0, out)
 	return nil
