@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 
 	"github.com/stint-limiter/stint/bucket"
@@ -95,6 +96,7 @@ func (plan *Plan) begin(run *runner, r *Request) {
 func (plan *Plan) matchesAny(rule *runRule) (m *pattern, by uint) {
 	l := &plan.lookup
 	var matched *target
+	defer func() { l.matched = cmp.Or(matched, &l.target) }()
 	for i := range l.others[:l.more] {
 		if p, ok := plan.matches(rule, &l.others[i]); ok {
 			if by |= 1 << (i + 1); matched == nil {
@@ -107,7 +109,6 @@ func (plan *Plan) matchesAny(rule *runRule) (m *pattern, by uint) {
 			m, matched = p, &l.target
 		}
 	}
-	l.matched = matched
 	return m, by
 }
 
