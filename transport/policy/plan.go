@@ -2,7 +2,6 @@ package policy
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 
 	"github.com/stint-limiter/stint/bucket"
@@ -95,20 +94,18 @@ func (plan *Plan) begin(run *runner, r *Request) {
 // matched. The loose reading is preferred, for its values are shorter: /items/7;1 and /items/7;2 may both be 7.
 func (plan *Plan) matchesAny(rule *runRule) (m *pattern, by uint) {
 	l := &plan.lookup
-	var matched *target
-	defer func() { l.matched = cmp.Or(matched, &l.target) }()
-	for i := range l.others[:l.more] {
+	m, ok := plan.matches(rule, &l.target)
+	if ok {
+		by = 1
+	}
+	matched := &l.target
+	for i := l.more - 1; i >= 0; i-- {
 		if p, ok := plan.matches(rule, &l.others[i]); ok {
-			if by |= 1 << (i + 1); matched == nil {
-				m, matched = p, &l.others[i]
-			}
+			by |= 2 << i
+			m, matched = p, &l.others[i]
 		}
 	}
-	if p, ok := plan.matches(rule, &l.target); ok {
-		if by |= 1; matched == nil {
-			m, matched = p, &l.target
-		}
-	}
+	l.matched = matched
 	return m, by
 }
 
