@@ -87,6 +87,9 @@ func newCombination(of []contribution) *combination {
 			}
 			c.limits = append(c.limits, l)
 		}
+		if rule.shadow {
+			continue // it never denies, whoever is away
+		}
 		switch {
 		case rule.mode == transport.Deny:
 			c.mode = transport.Deny

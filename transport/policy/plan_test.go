@@ -127,8 +127,9 @@ rules:
   hard: { match: ["/a/b", "/c"], failure_mode: deny, on_split: deny, limits: 1/1m }
   mid: { match: ["/a/b", "/d"], on_split: share, limits: 1/1m }
   a: { match: /a/b, failure_mode: allow, limits: 1/1m }
+  s: { match: /s, failure_mode: deny, on_split: deny, shadow: true, limits: 1/1m }
 `)
-	for uri, want := range map[string]string{"/a": "allow full", "/c": "deny deny", "/a/b": "deny deny", "/d": fmt.Sprint(p.rules[2].mode, " share")} {
+	for uri, want := range map[string]string{"/a": "allow full", "/s": "allow ", "/c": "deny deny", "/a/b": "deny deny", "/d": fmt.Sprint(p.rules[2].mode, " share")} {
 		var plan Plan
 		if err := p.Plan(ask(t, "GET "+uri), t0, &plan); err != nil {
 			t.Fatal(err)
