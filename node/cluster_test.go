@@ -42,7 +42,7 @@ var lively = members.Timing{
 
 var lastStart atomic.Uint64
 
-func startOne(t *testing.T, name string, seeds ...string) *one {
+func startOne(t testing.TB, name string, seeds ...string) *one {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() && os.Getenv("STINT_TEST_LOG") != "" {
@@ -99,7 +99,7 @@ func (o *one) kill() {
 func (o *one) seed() string { return o.gossip.Addr().String() }
 
 // agree waits until all serve and have one ring of exactly these members.
-func agree(t *testing.T, nodes ...*one) {
+func agree(t testing.TB, nodes ...*one) {
 	t.Helper()
 	eventually(t, "one ring, all serving", func() bool {
 		for _, n := range nodes {
@@ -118,7 +118,7 @@ func agree(t *testing.T, nodes ...*one) {
 }
 
 // eventually polls: what is waited for happens in other goroutines and shows by no one signal.
-func eventually(t *testing.T, what string, f func() bool) {
+func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !f(); {
 		if time.Now().After(deadline) {
@@ -137,7 +137,7 @@ func three(t *testing.T) [3]*one {
 	return [3]*one{a, b, c}
 }
 
-func limit(t *testing.T, text string) transport.Limit {
+func limit(t testing.TB, text string) transport.Limit {
 	t.Helper()
 	l, err := bucket.Parse(text)
 	if err != nil {

@@ -146,10 +146,9 @@ func (n *Node) answered(r *transport.Request, g *going, now time.Time) {
 }
 
 // Decide answers an entry of another member's batch. It is the peer.Decider of a node: it does not block.
-func (n *Node) Decide(e *peer.Entry, a *peer.Answer) {
+func (n *Node) Decide(now bucket.Instant, e *peer.Entry, a *peer.Answer) {
 	rt := n.routes[e.Partition].Load()
 	part := n.table.Partition(int(e.Partition))
-	now := n.clock.Now()
 	var err error
 	a.Via, a.HoldEpoch = transport.ViaHolder, rt.epoch
 	switch {
@@ -175,3 +174,6 @@ func (n *Node) Decide(e *peer.Entry, a *peer.Answer) {
 		a.Code, a.Holder = peer.Moved, rt.name
 	}
 }
+
+// Now is the instant that a batch of another member's is decided at.
+func (n *Node) Now() bucket.Instant { return n.clock.Now() }

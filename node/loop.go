@@ -166,14 +166,21 @@ func (n *Node) reroute(view *members.View) {
 			}
 		}
 	}
+	// Partitions alike share a route, so that the routes of all of them stay in the processor's cache.
+	shared := map[route]*route{}
 	for p := range n.routes {
 		h, state := n.machine.Hold(p)
 		next := route{here: state == hold.Held, name: h.Name, epoch: h.Epoch}
 		if m, ok := present[h.Name]; ok {
 			next.pipe = n.pipes.get(m.Name)
 		}
+		rt, ok := shared[next]
+		if !ok {
+			rt = &next
+			shared[next] = rt
+		}
 		if now := n.routes[p].Load(); *now != next {
-			n.routes[p].Store(&next)
+			n.routes[p].Store(rt)
 		}
 	}
 	n.pipes.keep(keep)

@@ -72,7 +72,9 @@ func TestNothingIsAllocatedForAnAsk(t *testing.T) {
 
 type mixed struct{}
 
-func (mixed) Decide(e *Entry, a *Answer) {
+func (mixed) Now() bucket.Instant { return 0 }
+
+func (mixed) Decide(_ bucket.Instant, e *Entry, a *Answer) {
 	if e.Partition%10 == 3 {
 		a.Code, a.Holder, a.HoldEpoch = Moved, "n2", 5
 		return

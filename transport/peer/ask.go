@@ -53,7 +53,10 @@ type Decider interface {
 	// folded. It is called from many goroutines, for the entries of one batch in their order. Both structs and all
 	// that they point to are used again once it has returned. Where e.Each is set, both outcomes' Each are as long as
 	// the wants and may be filled.
-	Decide(e *Entry, a *Answer)
+	Decide(now bucket.Instant, e *Entry, a *Answer)
+	// Now tells the instant that the entries of a batch are decided at. It is asked once a batch: reading the clock costs as much as
+	// finding a line.
+	Now() bucket.Instant
 }
 
 // An Entry is one ask, or several alike ones folded, as it arrives.

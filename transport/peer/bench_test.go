@@ -15,7 +15,9 @@ import (
 // agreeable allows everything, at no cost: what is measured is the way there and back.
 type agreeable struct{}
 
-func (agreeable) Decide(e *Entry, a *Answer) {
+func (agreeable) Now() bucket.Instant { return 0 }
+
+func (agreeable) Decide(_ bucket.Instant, e *Entry, a *Answer) {
 	a.Code, a.Granted = Decided, e.Times
 	a.Allowed.By, a.Allowed.Limit = 0, 1000
 }

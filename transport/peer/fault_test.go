@@ -189,6 +189,7 @@ func TestEveryAskIsAnsweredByItsDeadlineThoughTheBatchHangs(t *testing.T) {
 		hang := make(chan struct{})
 		d.before = func(*Entry) { <-hang }
 		x := newPair(t, d, func(pc *PipeConfig, _ *ServerConfig) { pc.Total = time.Minute })
+		synctest.Wait() // the lane is idle: one that is only beginning would take the first few asks alone
 		began := time.Now()
 		c := GetCall(30)
 		for i := range c.Asks {

@@ -201,7 +201,9 @@ func (d *counters) take(e *Entry, out *bucket.Outcome) bool {
 	return out.Allowed
 }
 
-func (d *counters) Decide(e *Entry, a *Answer) {
+func (d *counters) Now() bucket.Instant { return 0 }
+
+func (d *counters) Decide(_ bucket.Instant, e *Entry, a *Answer) {
 	if d.before != nil {
 		d.before(e)
 	}

@@ -240,6 +240,7 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 // decide decides all entries, which are known to be good, and leaves the answer's body in x.out.
 func (s *Server) decide(x *scratch, entries, mac []byte, h *header) {
 	x.begin(s, h, statusDone, h.count)
+	now := s.cfg.Decider.Now()
 	for range h.count {
 		entries, _ = readEntry(entries, &x.entry, &x.wants)
 		x.ans = Answer{}
@@ -249,7 +250,7 @@ func (s *Server) decide(x *scratch, entries, mac []byte, h *header) {
 			clear(x.ans.Allowed.Each)
 			clear(x.ans.Denied.Each)
 		}
-		s.cfg.Decider.Decide(&x.entry, &x.ans)
+		s.cfg.Decider.Decide(now, &x.entry, &x.ans)
 		x.out = appendAnswer(x.out, &x.entry, &x.ans)
 	}
 	x.end(s, mac)
