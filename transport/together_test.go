@@ -45,7 +45,7 @@ func TestTogether(t *testing.T) {
 		{"giving back is not undone", -1, []Decision{yes, no, yes}, false, nil},
 	} {
 		s := &script{answers: [][]Decision{c.answers}}
-		r := &Request{Deadline: time.Unix(100, 0)}
+		r := &Request{Deadline: time.Now().Add(time.Hour)}
 		for _, k := range []string{"a", "b", "c"} {
 			r.Checks = append(r.Checks, Check{Key: []byte(k), Hits: c.hits, Limits: []Limit{limit(t, "10/1m")}})
 		}
@@ -67,5 +67,20 @@ func TestTogether(t *testing.T) {
 		if len(s.asked) > 2 || !reflect.DeepEqual(back, c.back) {
 			t.Errorf("%s: gave back %v in %d requests, want %v", c.name, back, len(s.asked)-1, c.back)
 		}
+	}
+}
+
+// A holder that answers at the deadline, or never, leaves no time: what the others took goes back all the same.
+func TestGivingBackAfterTheDeadline(t *testing.T) {
+	s := &script{answers: [][]Decision{{decided(true, ViaHolder, 7), decided(false, ViaUnavailable, 0)}}}
+	r := &Request{Deadline: time.Now()}
+	for _, k := range []string{"a", "b"} {
+		r.Checks = append(r.Checks, Check{Key: []byte(k), Hits: 1, Limits: []Limit{limit(t, "10/1m")}})
+	}
+	if Together(s, r) || len(s.asked) != 2 {
+		t.Fatalf("asked %d times", len(s.asked))
+	}
+	if back := s.asked[1]; len(back.Checks) != 1 || back.Checks[0].Hits != -1 || time.Until(back.Deadline) <= 0 {
+		t.Errorf("gave back %+v until %v", back.Checks, back.Deadline)
 	}
 }

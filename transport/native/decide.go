@@ -69,7 +69,7 @@ func (c *call) settle(from, to int) {
 	}
 	c.back.Checks = back
 	if len(back) > 0 {
-		c.back.Deadline = c.deadline
+		c.back.Deadline = transport.GiveBackBy(c.deadline)
 		c.door.checker.Check(&c.back)
 	}
 }
