@@ -223,6 +223,7 @@ func TestRefused(t *testing.T) {
 		"neither X-Forwarded-Uri nor X-Original-URI is there":       {"X-Forwarded-Method: GET"},
 		"X-Forwarded-Uri and X-Original-URI differ":                 {"X-Forwarded-Method: GET", "X-Forwarded-Uri: /assets", "X-Original-URI: /health"},
 		"X-Forwarded-Method and X-Original-Method differ":           {"X-Forwarded-Method: GET", "X-Original-Method: POST", "X-Forwarded-Uri: /assets"},
+		"X-Forwarded-Host and X-Original-Host differ":               {"X-Original-Method: GET", "X-Original-URI: /assets", "X-Original-Host: a", "X-Forwarded-Host: b"},
 		"X-Forwarded-Uri is there twice with different values":      {"X-Forwarded-Method: GET", "X-Forwarded-Uri: /assets", "X-Forwarded-Uri: /health"},
 		"X-Original-URI is there twice with different values":       {"X-Original-Method: GET", "X-Original-URI: /assets", "X-Original-URI: /health"},
 		"X-Forwarded-Host is there twice with different values":     {"X-Forwarded-Method: GET", "X-Forwarded-Uri: /assets", "X-Forwarded-Host: a", "X-Forwarded-Host: b"},
@@ -232,7 +233,7 @@ func TestRefused(t *testing.T) {
 	if len(c.Batches) > 0 {
 		t.Errorf("bad requests were decided: %v", c.Batches)
 	}
-	if s := d.Stats(); s.Bad != 20 || s.Allowed+s.Denied != 0 {
+	if s := d.Stats(); s.Bad != 21 || s.Allowed+s.Denied != 0 {
 		t.Errorf("counted %+v", s)
 	}
 

@@ -21,13 +21,8 @@ func original(ctx *fasthttp.RequestCtx, r *policy.Request) error {
 	if r.URI, err = told(h, "X-Forwarded-Uri", "X-Original-URI"); err != nil {
 		return err
 	}
-	if r.Host, err = once(h, "X-Forwarded-Host"); err != nil {
+	if r.Host, err = either(h, "X-Forwarded-Host", "X-Original-Host"); err != nil {
 		return err
-	}
-	if r.Host == "" {
-		if r.Host, err = once(h, "X-Original-Host"); err != nil {
-			return err
-		}
 	}
 	if r.Host == "" {
 		r.Host = string(h.Host())
@@ -50,9 +45,18 @@ func original(ctx *fasthttp.RequestCtx, r *policy.Request) error {
 	return nil
 }
 
-// told returns what one of two headers says, which may both be there only if they agree: one of them is the proxy's
-// and nobody but the proxy's operator knows which.
+// told returns what one of two headers says, one of which must be there.
 func told(h *fasthttp.RequestHeader, forwarded, orig string) (string, error) {
+	v, err := either(h, forwarded, orig)
+	if err == nil && v == "" {
+		err = fmt.Errorf("neither %s nor %s is there; the proxy must send one of them", forwarded, orig)
+	}
+	return v, err
+}
+
+// either returns what one of two headers says, which may both be there only if they agree: one of them is the proxy's
+// and nobody but the proxy's operator knows which.
+func either(h *fasthttp.RequestHeader, forwarded, orig string) (string, error) {
 	f, err := once(h, forwarded)
 	if err != nil {
 		return "", err
@@ -62,8 +66,6 @@ func told(h *fasthttp.RequestHeader, forwarded, orig string) (string, error) {
 		return "", err
 	}
 	switch {
-	case f == "" && o == "":
-		return "", fmt.Errorf("neither %s nor %s is there; the proxy must send one of them", forwarded, orig)
 	case f == "":
 		return o, nil
 	case o == "" || o == f:
