@@ -44,6 +44,8 @@ func TestSources(t *testing.T) {
 		{"{ bearer: Authorization }", "Authorization: Bearer 1|Authorization: Bearer 2", absentKey},
 		{"{ cookie: sid }", "Cookie: x=1; sid=12345; y=2", "a=sha256:5994471abb01112a"},
 		{"{ cookie: sid }", `Cookie: sid="12345"`, "a=sha256:5994471abb01112a"},
+		{"{ cookie: sid }", `Cookie: sid=1%323%345`, "a=sha256:5994471abb01112a"}, // as Express and PHP read it
+		{"{ cookie: sid }", `Cookie: sid="\0612345"`, absentKey},                  // Python reads 12345
 		{"{ cookie: sid }", "Cookie: sid=1; sid=12345", absentKey},
 		{"{ cookie: sid }", "Cookie: sid=1|Cookie: sid=12345", absentKey},
 		{"{ cookie: sid }", "Cookie: SID=1; sid", absentKey},

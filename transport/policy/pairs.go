@@ -43,7 +43,9 @@ func appendPair(dst []byte, s, name string) ([]byte, bool) {
 	return dst, found
 }
 
-// appendCookie appends the value of a cookie (RFC 6265, 4.2.1).
+// appendCookie appends the value of a cookie (RFC 6265, 4.2.1), unescaped: Express and PHP do that, and there one session
+// could be written in as many ways as it has letters (sid=abc, sid=%61bc). So it could in octal escapes within quotes, which
+// Python reads; such a value is absent.
 func appendCookie(dst []byte, lines []string, name string) ([]byte, bool) {
 	value, found := "", false
 	for _, line := range lines {
@@ -56,6 +58,9 @@ func appendCookie(dst []byte, lines []string, name string) ([]byte, bool) {
 			}
 			if len(v) >= 2 && v[0] == '"' && v[len(v)-1] == '"' {
 				v = v[1 : len(v)-1]
+				if strings.IndexByte(v, '\\') >= 0 {
+					return dst, false
+				}
 			}
 			if found && v != value {
 				return dst, false
@@ -63,7 +68,10 @@ func appendCookie(dst []byte, lines []string, name string) ([]byte, bool) {
 			value, found = v, true
 		}
 	}
-	return append(dst, value...), found
+	if found {
+		dst, _ = appendUnescaped(dst, value, false)
+	}
+	return dst, found
 }
 
 // appendHeader appends the value of a header. With bearer, its value is what follows the scheme `Bearer`, in any case.
