@@ -62,7 +62,8 @@ type runRule struct {
 // a request has there is worked out once.
 type alternative struct {
 	parts  key
-	number int // -1: depends on the pattern that matched, worked out anew for each rule
+	number int  // -1: depends on the pattern that matched, worked out anew for each rule
+	madeUp bool // some part is what callers can make up
 }
 
 type runCondition struct {
@@ -129,7 +130,7 @@ func (p *Policy) compile(hashKey []byte) *runner {
 		rr := &r.rules[i]
 		*rr = runRule{rule: rl, index: i, denied: r.compileDenied(rl.denied)}
 		for _, k := range rl.keys {
-			rr.keys = append(rr.keys, alternative{parts: k, number: r.number(k, numbers)})
+			rr.keys = append(rr.keys, alternative{parts: k, number: r.number(k, numbers), madeUp: slices.ContainsFunc(k, p.madeUp)})
 		}
 		for _, c := range rl.when {
 			rc := runCondition{attribute: c.attribute}

@@ -15,6 +15,8 @@ func (d *decoder) lint() {
 	d.unused()
 	d.withoutProxies()
 	d.evasions()
+	d.inClear()
+	d.keysTogether()
 	d.fromBody()
 	d.idle()
 	d.currentOnly()

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -52,17 +53,37 @@ func (d *decoder) atPart(s Severity, n *yaml.Node, part, hint, msg string) {
 
 // madeUp reports whether callers can make up an attribute: it comes from a part of the request that nothing in front of
 // us has set or checked. A plain header is what a gateway sets; a secret one is what a caller sends.
-func (d *decoder) madeUp(a int) bool {
+func (p *Policy) madeUp(a int) bool {
 	if a == ipAttribute {
 		return false
 	}
-	for _, s := range d.p.attributes[a].sources {
-		if s.kind != fromHeader || s.secret {
+	for _, s := range p.attributes[a].sources {
+		if s.kind != fromHeader || s.secret || slices.Contains(callersHeaders, s.name) {
 			return true
 		}
 	}
 	return false
 }
+
+// callersHeaders are headers that no gateway sets to say who calls: the caller writes them, or a part of them.
+var callersHeaders = []string{"Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Cookie", "Forwarded", "Origin", "Referer", "User-Agent", "X-Forwarded-For"}
+
+// inClear warns of headers that are secrets and not said to be: their values would be in keys, explanations and logs.
+func (d *decoder) inClear() {
+	for i, a := range d.p.attributes {
+		for _, s := range a.sources {
+			if s.kind == fromHeader && !s.secret && slices.Contains(secretHeaders, s.name) {
+				hint := "{ header: " + s.name + ", secret: true }"
+				if s.name == "Authorization" {
+					hint = "{ bearer: Authorization }"
+				}
+				d.at(Warning, d.attributeAt[i], hint, "%s is a secret, and would be written out wherever its key is", s.name)
+			}
+		}
+	}
+}
+
+var secretHeaders = []string{"Api-Key", "Authorization", "Cookie", "Proxy-Authorization", "X-Access-Token", "X-Api-Key", "X-Api-Token", "X-Auth-Token", "X-Session-Token"}
 
 // evasions warns of keys that a caller can change with each request, and so get a new bucket each time, unless another
 // rule counts the same requests by something that it cannot change. Each attribute is told of once.
@@ -74,7 +95,7 @@ func (d *decoder) evasions() {
 		}
 		for i, k := range r.rule.keys {
 			for _, a := range k {
-				if !d.madeUp(a) || slices.Contains(told, a) || d.heldBy(r.rule, k) {
+				if !d.p.madeUp(a) || slices.Contains(told, a) || d.heldBy(r.rule, k) {
 					continue
 				}
 				told = append(told, a)
@@ -96,7 +117,7 @@ func (d *decoder) evasions() {
 
 // sure is what of a key callers cannot make up.
 func (d *decoder) sure(k key) key {
-	return slices.DeleteFunc(slices.Clone(k), d.madeUp)
+	return slices.DeleteFunc(slices.Clone(k), d.p.madeUp)
 }
 
 // heldBy reports whether some rule counts all of r's requests that have key k by a key that nobody can make up.
@@ -144,6 +165,34 @@ func (d *decoder) fromBody() {
 				at = r.keys.at[i]
 			}
 			d.atPart(Note, at, name, "", name+" comes from the body: nginx, Caddy do not send it; there rule "+quote(r.rule.name)+" "+there)
+		}
+	}
+}
+
+// keysTogether warns where a rule's requests are counted by too many keys if all attributes are present: then every rule
+// takes the first of its keys. One such rule is told of, for others mostly are the same ones seen from the other side.
+func (d *decoder) keysTogether() {
+	ids, all := make([]string, len(d.p.rules)), map[string]bool{}
+	for i, r := range d.p.rules {
+		if len(r.keys) > 0 {
+			ids[i] = d.keyText(r.keys[0])
+			all[ids[i]] = true
+		}
+	}
+	if len(all) <= MaxKeys {
+		return
+	}
+	for i, r := range d.p.rules {
+		var met []string
+		for j, other := range d.p.rules {
+			if ids[j] != "" && !slices.Contains(met, ids[j]) && covers(other, r) {
+				met = append(met, ids[j])
+			}
+		}
+		if len(met) > MaxKeys {
+			d.at(Warning, d.ruleAt[i].name, "", "requests of rule %s may be counted by %d keys, with all rules that match them: %s; the most is %d, and the rest does not count",
+				quote(r.name), len(met), strings.Join(met, ", "), MaxKeys)
+			return
 		}
 	}
 }

@@ -37,7 +37,8 @@ type Plan struct {
 // planned is one key of the request.
 type planned struct {
 	from, to int // in keyText
-	rules    int // how many rules count by it
+	rules    int // how many rules count by it; 0: none, or there is no room for it
+	madeUp   bool
 	last     int // the last of them, in applied
 }
 
@@ -49,7 +50,8 @@ type planned struct {
 // rule's keys the first counts whose parts are all present; if there is none the rule is skipped.
 //
 // An error means that the policy cannot be applied in full (ErrKeys, ErrLimits); failure_mode may answer then. The plan has
-// what fits, by the file's order, so a door that goes on with it still limits what can be limited.
+// what fits, so a door that goes on with it still limits what can be limited: keys that no caller can make up, then the
+// others, by the file's order.
 func (p *Policy) Plan(r *Request, now bucket.Instant, plan *Plan) error {
 	run := p.ready()
 	plan.begin(run, r)
@@ -189,7 +191,7 @@ func (plan *Plan) key(a *alternative, m *pattern) int {
 		}
 		if k < 0 {
 			k = len(plan.keys)
-			plan.keys = append(plan.keys, planned{from: from, to: len(plan.keyText)})
+			plan.keys = append(plan.keys, planned{from: from, to: len(plan.keyText), madeUp: a.madeUp})
 		} else {
 			plan.keyText = plan.keyText[:from]
 		}
@@ -203,15 +205,33 @@ func (plan *Plan) key(a *alternative, m *pattern) int {
 	return k
 }
 
+// fit drops keys that are too many. A caller who sends more tokens and cookies than there is room for must not get
+// rid of a rule that way, so what it could have made up goes first, and of that the last.
+func (plan *Plan) fit() (err error) {
+	n := 0
+	for i := range plan.keys {
+		if plan.keys[i].rules > 0 {
+			n++
+		}
+	}
+	for _, madeUp := range [...]bool{true, false} {
+		for k := len(plan.keys) - 1; k >= 0 && n > MaxKeys; k-- {
+			if key := &plan.keys[k]; key.rules > 0 && key.madeUp == madeUp {
+				key.rules, err = 0, ErrKeys
+				n--
+			}
+		}
+	}
+	return err
+}
+
 // combine makes the checks.
-func (plan *Plan) combine(run *runner) (err error) {
+func (plan *Plan) combine(run *runner) error {
+	err := plan.fit()
 	for k := range plan.keys {
 		key := &plan.keys[k]
 		if key.rules == 0 {
-			continue // for this caller all its rules are unlimited
-		}
-		if len(plan.Checks) == MaxKeys {
-			return ErrKeys
+			continue // for this caller all its rules are unlimited, or it did not fit
 		}
 		var c *combination
 		if last := &plan.applied[key.last]; key.rules > 1 {

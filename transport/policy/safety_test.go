@@ -2,9 +2,11 @@ package policy
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stint-limiter/stint/transport"
 )
@@ -98,6 +100,46 @@ func TestSafety04MadeUpKeys(t *testing.T) {
 	}
 	if a := s.send(1, ask(t, "POST /license-keys/validate", "Authorization: Bearer made-up-61")); a.Allowed || a.Rule != "validate" {
 		t.Errorf("the 61st token in a minute: %s", httpText(a))
+	}
+}
+
+// Nor do made-up keys crowd out those that are not.
+func TestSafety04MadeUpKeysDoNotCrowdOut(t *testing.T) {
+	p, ps := ParseAt(time.UnixMicro(int64(t0)), "p.yaml", []byte(`name: p
+client_ip: { trusted_proxies: [private] }
+attributes: { a: { cookie: a }, b: { cookie: b }, c: { query: c }, d: { header: User-Agent } }
+rules:
+  a: { match: /x, key: [a], limits: 1/1m }
+  b: { match: /x, key: [b], limits: 1/1m }
+  c: { match: /x, key: [c], limits: 1/1m }
+  d: { match: /x, key: [d], limits: 1/1m }
+  ip: { match: /x, key: [ip], limits: 1/1m }
+`))
+	if !strings.Contains(text(ps), `requests of rule "a" may be counted by 5 keys`) {
+		t.Errorf("no warning:\n%s", text(ps))
+	}
+	var plan Plan
+	if err := p.Plan(ask(t, "GET /x?c=1", "Cookie: a=1; b=2", "User-Agent: d"), t0, &plan); !errors.Is(err, ErrKeys) {
+		t.Errorf("five keys: %v", err)
+	}
+	if got, want := planText(&plan), "c=1: c 1/1m; ip=192.0.2.1: ip 1/1m"; !strings.HasSuffix(got, want) {
+		t.Errorf("planned %s, want ... %s", got, want)
+	}
+}
+
+// Headers that callers write themselves, and secrets among them.
+func TestSafety04CallersHeaders(t *testing.T) {
+	_, ps := Parse("p.yaml", []byte(`name: p
+client_ip: { trusted_proxies: [private] }
+attributes: { who: { header: X-Forwarded-For }, token: { header: authorization }, apikey: { header: X-API-Key } }
+rules:
+  a: { match: /a, key: [who, ip], limits: 1/1m }
+  b: { match: /b, key: [token, apikey, ip], limits: 1/1m }
+`))
+	for _, want := range []string{"a caller can make up a new who", "a caller can make up a new token", "Authorization is a secret", "{ bearer: Authorization }", "X-Api-Key is a secret"} {
+		if !strings.Contains(text(ps), want) {
+			t.Errorf("%q is missing:\n%s", want, text(ps))
+		}
 	}
 }
 
