@@ -106,7 +106,7 @@ func (l *lookup) readAddress(v *reading) {
 	v.from = len(l.text)
 	ip := netip.Addr{}
 	if l.r.Attributes != nil {
-		given := l.r.Attributes["ip"]
+		given := strings.TrimSpace(l.r.Attributes["ip"]) // a piece of X-Forwarded-For, cut at the comma
 		if ip = parseAddr(given); !ip.IsValid() {
 			// Taken as given: the application knows what it counts by.
 			l.text = append(l.text, given...)

@@ -141,6 +141,7 @@ rules:
 		{map[string]string{}, "id=7: a 1/1m"},
 		{map[string]string{"ip": "2001:db8::1"}, "id=7: a 1/1m; ip=2001:db8::/64: b 2/1m"},
 		{map[string]string{"ip": "10.0.0.1"}, "id=7: a 1/1m; ip=10.0.0.1: b 2/1m"},
+		{map[string]string{"ip": " 10.0.0.1"}, "id=7: a 1/1m; ip=10.0.0.1: b 2/1m"},
 		{map[string]string{"ip": "not,an=address"}, `id=7: a 1/1m; ip="not,an=address": b 2/1m`},
 		{map[string]string{"email": strings.Repeat("x", 129)}, "email=" + hashOf("", strings.Repeat("x", 129)) + ": a 1/1m"},
 	} {
