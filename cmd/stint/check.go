@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -39,7 +40,7 @@ Exit status: 0 allowed, 1 denied, 2 wrong use, 3 the node could not be asked.`,
 			}
 			answer, err := post("http://"+addr+"/v1/check", body, timeout)
 			if err != nil {
-				return &exit{exitUnavailable, err}
+				return asked(err)
 			}
 			if asJSON {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", bytes.TrimSpace(answer))
@@ -74,6 +75,15 @@ func get(url string) ([]byte, error) {
 	return answerOf(url, resp)
 }
 
+// asked gives an error its exit code: that of a node that could not be asked, unless it has one.
+func asked(err error) error {
+	var e *exit
+	if errors.As(err, &e) {
+		return err
+	}
+	return &exit{exitUnavailable, err}
+}
+
 func answerOf(url string, resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -83,7 +93,11 @@ func answerOf(url string, resp *http.Response) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		var problem struct{ Title, Detail string }
 		if json.Unmarshal(answer, &problem) == nil && problem.Detail != "" {
-			return nil, fmt.Errorf("%s", problem.Detail)
+			err := fmt.Errorf("%s", problem.Detail)
+			if resp.StatusCode == http.StatusBadRequest {
+				return nil, &exit{exitUse, err} // the node was asked, and said what is wrong with the question
+			}
+			return nil, err
 		}
 		return nil, fmt.Errorf("ask %s: %s", url, resp.Status)
 	}

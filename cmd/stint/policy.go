@@ -14,7 +14,16 @@ import (
 )
 
 func newPolicy() *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Check, try and start policy files"}
+	cmd := &cobra.Command{
+		Use: "policy", Short: "Check, try and start policy files",
+		// Without it cobra takes `policy chek FILE` for a wish for help, and a pipeline that misspells it passes.
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return fmt.Errorf("unknown command %q for \"stint policy\"; there are: check, example, explain, init, key, try", args[0])
+		},
+	}
 	cmd.AddCommand(newPolicyCheck(), newPolicyExample(), newPolicyInit(), newPolicyTry(), newPolicyExplain(), newPolicyKey())
 	return cmd
 }

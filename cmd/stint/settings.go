@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -36,9 +37,9 @@ func settle(cmd *cobra.Command) error {
 		if f.Changed || f.Name == "config" || f.Name == "help" {
 			return
 		}
-		if v := os.Getenv(envName(f.Name)); v != "" {
+		if v := os.Getenv(envName(f.Name)); v != "" && !isServiceLink(f.Name, v) {
 			if err := f.Value.Set(v); err != nil {
-				fail(fmt.Errorf("%s=%q: %w", envName(f.Name), v, err))
+				fail(fmt.Errorf("%s=%q: %w", envName(f.Name), v, wanted(f, err)))
 			}
 			f.Changed = true
 			return
@@ -46,7 +47,7 @@ func settle(cmd *cobra.Command) error {
 		if inFile {
 			for _, v := range s.values {
 				if err := f.Value.Set(v); err != nil {
-					fail(fmt.Errorf("%s:%d: %s: %q: %w", path, s.line, f.Name, v, err))
+					fail(fmt.Errorf("%s:%d: %s: %q: %w", path, s.line, f.Name, v, wanted(f, err)))
 				}
 			}
 			f.Changed = true
@@ -67,6 +68,25 @@ func value(f *pflag.Flag) string {
 		return v
 	}
 	return f.Value.String()
+}
+
+// isServiceLink reports whether a variable is none of ours: for a Service called stint, Kubernetes gives each container of
+// its namespace STINT_PORT=tcp://10.0.0.1:7070.
+func isServiceLink(flag, v string) bool {
+	return flag == "port" && (strings.HasPrefix(v, "tcp://") || strings.HasPrefix(v, "udp://"))
+}
+
+// wanted says what a flag takes, where strconv would speak of its functions.
+func wanted(f *pflag.Flag, err error) error {
+	switch f.Value.Type() {
+	case "bool":
+		return errors.New("want true or false")
+	case "int", "int64":
+		return errors.New("want a whole number")
+	case "duration":
+		return errors.New("want a duration, such as 10s")
+	}
+	return err
 }
 
 func envName(flag string) string {
