@@ -77,7 +77,7 @@ func (a *admin) explain(w http.ResponseWriter, r *http.Request) {
 	key := q.Get("key")
 	probe := transport.Check{Key: []byte(key)}
 	if err := transport.ValidKey(probe.Key); err != nil {
-		problem(w, http.StatusBadRequest, "key: "+err.Error()+"; ask /v1/explain?key=KEY")
+		problem(w, http.StatusBadRequest, err.Error()+"; ask /v1/explain?key=KEY, with its special characters escaped")
 		return
 	}
 	var limits []transport.Limit
