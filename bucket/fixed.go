@@ -24,6 +24,12 @@ func (l *line) fixedUsed(now Instant) uint64 {
 func (l *line) fixedSpend(now Instant, hits uint64) {
 	if now < l.fixedEnd() {
 		l.marks[0] = addSat(l.marks[0], hits)
+		if first := Instant(l.marks[2]); now < first {
+			// A batch is decided at the instant at which it began, and another check was first meanwhile. Its receipt names
+			// that instant; were the line's start after it, the hit could not be given back.
+			start, _ := l.id.Window().around(first)
+			l.marks[2] = uint64(max(now, start))
+		}
 		return
 	}
 	w := l.id.Window()

@@ -126,6 +126,11 @@ func (d *dumbFixed) spend(now Instant, _ Limit, n uint64) Instant {
 		d.hits, d.from, d.end = 0, now, dumbBoundary(d.w, now)
 	}
 	d.hits += n
+	begin := d.end - d.w.micros()
+	if d.w == Month {
+		begin = Instant(time.UnixMicro(int64(d.end)).UTC().AddDate(0, -1, 0).UnixMicro())
+	}
+	d.from = min(d.from, max(now, begin)) // a clock that is behind
 	return max(now, d.from)
 }
 

@@ -414,3 +414,30 @@ func TestAttemptsDoNotDisturbTheOtherWants(t *testing.T) {
 		}
 	}
 }
+
+// A batch is decided at the instant at which it began. Its hit on a line that another check has begun since can be given back; one
+// from the window before is none of this window's.
+func TestAHitFromJustBeforeTheFirstCanBeGivenBack(t *testing.T) {
+	w := want(Limit{Count: 2, Window: 60_000, Algorithm: FixedWindow}, "k")
+	p := open(100)
+	before := allowed(t, p, noon-1, 1, w).Receipt
+	allowed(t, p, noon+1000, 1, w)
+	r := allowed(t, p, noon+500, 1, w).Receipt
+	if out := give(t, p, noon+2000, 1, before, w); out.Remaining != 0 {
+		t.Errorf("a hit of the window before was given back: %+v", out)
+	}
+	if out := give(t, p, noon+2000, 1, r, w); out.Remaining != 1 {
+		t.Errorf("after giving back: %+v", out)
+	}
+	allowed(t, p, noon+3000, 1, w)
+	denied(t, p, noon+3000, 1, w)
+
+	// The same where the batch began in the window before.
+	p = open(100)
+	before = allowed(t, p, noon-1, 1, w).Receipt
+	allowed(t, p, noon+1000, 1, w)
+	allowed(t, p, noon-10, 1, w)
+	if out := give(t, p, noon+2000, 1, before, w); out.Remaining != 0 {
+		t.Errorf("a hit of the window before was given back: %+v", out)
+	}
+}
