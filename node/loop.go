@@ -17,6 +17,9 @@ const (
 	// that no tick takes long and a dead line costs memory for some seconds at most.
 	sweepTick  = 100 * time.Millisecond
 	sweepRound = 10 * time.Second
+	// sweepAfter is how long a line has counted nothing when it is dropped. Checks under way have instants from before: one that
+	// began just before a line was fresh and found it dropped would be allowed, at an instant at which it was not.
+	sweepAfter = time.Second
 )
 
 // loop is the one goroutine that turns views into rings, rings into holds, and holds into gates and routes.
@@ -47,7 +50,7 @@ func (n *Node) loop() {
 			n.update(true)
 			close(n.left)
 		case <-sweep.C:
-			n.table.Expire(n.clock.Now(), ring.Partitions*int(sweepTick)/int(sweepRound)+1)
+			n.table.Expire(n.clock.Now().Add(-sweepAfter), ring.Partitions*int(sweepTick)/int(sweepRound)+1)
 		case <-n.stop:
 			return
 		}
@@ -73,13 +76,14 @@ func (n *Node) update(force bool) {
 	}
 	begin, cold := false, false
 	if n.Phase() == Starting {
-		if begin, cold = n.starting.may(time.Now(), view, uint64(r.ID())); begin {
-			n.phase.Store(int32(Serving))
-		}
+		begin, cold = n.starting.may(time.Now(), view, uint64(r.ID()))
 	}
 	n.ring.Store(r)
 	if fresh || begin || force || n.startsChanged(starts) {
-		n.rehold(r, view, starts, cold, why)
+		n.rehold(r, view, starts, hold.RingChanged{May: begin || n.Phase() == Serving, Cold: cold}, why)
+	}
+	if begin {
+		n.phase.Store(int32(Serving)) // not before it holds what it is home to: Ready says so
 	}
 	n.cfg.Gossip.SetLocal(members.Local{Serving: n.Phase() == Serving, Leaving: n.Phase() == Leaving, RingID: uint64(r.ID())})
 	if begin {
@@ -113,13 +117,9 @@ func (n *Node) startsChanged(starts map[string]uint64) bool {
 
 // rehold steps the machine with a ring and carries its effects out. A gate is shut before the route that leads elsewhere
 // is there, and opened before the route that leads here is: a check in between finds a shut gate and is sent on.
-func (n *Node) rehold(r *ring.Ring, view *members.View, starts map[string]uint64, cold bool, why cause) {
-	serving := n.Phase() == Serving
-	effects := n.machine.Step(hold.RingChanged{
-		Home: func(p int) (string, uint64) { name := r.Home(p); return name, starts[name] },
-		May:  serving,
-		Cold: cold,
-	})
+func (n *Node) rehold(r *ring.Ring, view *members.View, starts map[string]uint64, changed hold.RingChanged, why cause) {
+	changed.Home = func(p int) (string, uint64) { name := r.Home(p); return name, starts[name] }
+	effects := n.machine.Step(changed)
 	var opened, resets, shut, dropped int
 	for _, e := range effects {
 		switch e := e.(type) {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -41,7 +42,7 @@ func page(t *testing.T) (*node.Node, http.Handler) {
 		{Name: "a", StartID: 1, DataAddr: "127.0.0.1:7070", Serving: true, Version: "v1"},
 		{Name: "gone", StartID: 1, State: members.Left},
 	}}, make(chan struct{})}
-	n, err := node.New(node.Config{Name: "a", StartID: 1, Gossip: gossip, Hasher: bucket.NewHasher(nil), MaxLines: 1000,
+	n, err := node.New(node.Config{Name: "a", StartID: 1, Gossip: gossip, Hasher: bucket.NewHasher(nil), MaxLines: 1000, Log: slog.New(slog.DiscardHandler),
 		Pipe: func(string, uint64, string) (*peer.Pipe, error) { panic("nobody to call") }})
 	if err != nil {
 		t.Fatal(err)
