@@ -89,7 +89,8 @@ func TestMessagesLimits(t *testing.T) {
 }
 
 func TestMessagesOverrides(t *testing.T) {
-	head := top + "rules:\n" + rest + "  x:\n    limits: [50/1m, 1000/1h, 10000/1d]\n    overrides:\n"
+	head := strings.Replace(top, "key: [ip]", "key: [user, token, ip]", 1) +
+		"rules:\n  used: { key: [ip], limits: 5/1m }\n  x:\n    limits: [50/1m, 1000/1h, 10000/1d]\n    overrides:\n"
 	runMessages(t, []messageCase{
 		{"another window", head + "      - { key: { user: 42 }, limits: 500/2m }\n",
 			[]string{`10:38+6 warning: override 500/2m: the rule has 1m, 1h, 1d; another window starts a fresh bucket`}},

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +34,9 @@ func readOverrides(d *decoder, r *ruleNodes, key, val *yaml.Node) {
 		if n.Kind != yaml.MappingNode {
 			continue
 		}
-		if seen["key"] == nil {
+		if at := seen["key"]; at != nil {
+			d.overrideKey(at, o)
+		} else {
 			d.errorf(firstOf(n), "key: { user: 42 }", "an override has a key: whose it is")
 		}
 		if seen["limits"] == nil {
@@ -66,6 +69,33 @@ func readOverrideKey(d *decoder, o *overrideNodes, key, val *yaml.Node) {
 			o.match = append(o.match, overrideMatch{a, s})
 		}
 	})
+}
+
+// overrideKey warns of an override that nobody can have, and of one that everybody can, unless the file has errors: a key
+// that was misspelt would be missing.
+func (d *decoder) overrideKey(at *yaml.Node, o *overrideNodes) {
+	if d.ps.Err() {
+		return
+	}
+	keys := o.of.keys
+	if !keys.read {
+		keys = d.key
+	}
+	held := func(k key) bool {
+		return !slices.ContainsFunc(o.match, func(m overrideMatch) bool { return !slices.Contains(k, m.attribute) })
+	}
+	if len(keys.keys) > 0 && !slices.ContainsFunc(keys.keys, held) {
+		d.at(Warning, at, "", "this override never applies: rule %s has no key with all that it names", quote(o.of.rule.name))
+	}
+	// A hash is known only to who has the secret, and what is in the path is what is asked for, not who asks.
+	claimed := func(m overrideMatch) bool {
+		return d.p.madeUp(m.attribute) && !d.secret(m.attribute) &&
+			!slices.ContainsFunc(d.p.attributes[m.attribute].sources, func(s source) bool { return s.kind == fromPath })
+	}
+	if len(o.match) > 0 && !slices.ContainsFunc(o.match, func(m overrideMatch) bool { return !claimed(m) }) {
+		d.at(Warning, at, "name an attribute that your gateway sets, or ip, as well", "every caller can claim to be %s %s, and have this override",
+			d.p.attributeName(o.match[0].attribute), quote(o.match[0].value))
+	}
 }
 
 func readOverrideLimits(d *decoder, o *overrideNodes, key, val *yaml.Node) {

@@ -143,6 +143,31 @@ rules:
 	}
 }
 
+// Who may have an override: not everybody, and not nobody.
+func TestSafety04Overrides(t *testing.T) {
+	const head = `name: p
+client_ip: { trusted_proxies: [private] }
+attributes: { user: { header: X-User-Id }, seller: { query: seller }, id: { path: id }, token: { bearer: Authorization } }
+key: [user+seller, token, ip]
+rules:
+  base: { key: [ip], limits: 9/1m }
+`
+	for rule, want := range map[string]string{
+		"{ key: [seller, ip], limits: 1/1m, overrides: [{ key: { seller: vip }, limits: unlimited }] }": `every caller can claim to be seller "vip"`,
+		"{ limits: 1/1m, overrides: [{ key: { user: 42, seller: vip }, limits: unlimited }] }":          "",
+		"{ limits: 1/1m, overrides: [{ key: { token: sha256:5994471abb01112a }, limits: unlimited }] }": "",
+		"{ limits: 1/1m, overrides: [{ key: { ip: 192.0.2.1 }, limits: unlimited }] }":                  "",
+		`{ match: "/i/{id}", key: [id], limits: 1/1m, overrides: [{ key: { id: 7 }, limits: 2/1m }] }`:  "",
+		"{ key: [ip], limits: 1/1m, overrides: [{ key: { user: 42 }, limits: unlimited }] }":            `this override never applies: rule "x"`,
+		"{ limits: 1/1m, overrides: [{ key: { ip: 192.0.2.1, user: 42 }, limits: unlimited }] }":        "this override never applies",
+	} {
+		_, ps := Parse("p.yaml", []byte(head+"  x: "+rule+"\n"))
+		if got := text(ps); ps.Err() || want != "" && !strings.Contains(got, want) || want == "" && strings.Contains(got, "override") && strings.Contains(got, "appl") || want == "" && strings.Contains(got, "claim") {
+			t.Errorf("%s: want %q in\n%s", rule, want, got)
+		}
+	}
+}
+
 // 5. A header names a caller as it comes; nothing is read out of a token that nobody verified.
 func TestSafety05HeadersAsTheyCome(t *testing.T) {
 	p := parse1(t, "name: p\nattributes: { user: { header: X-User-Id } }\nrules: { r: { key: [user, ip], limits: 1/1m } }\n")
