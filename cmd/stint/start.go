@@ -224,8 +224,8 @@ func (d *doorSet) limits() []transport.Limit {
 func (d *doorSet) stats() []admin.DoorStats {
 	c, a := d.check.Stats(), d.auth.Stats()
 	return []admin.DoorStats{
-		{Door: "check", Answers: map[string]uint64{"ok": c.OK, "bad": c.Bad, "too-large": c.TooLarge, "unavailable": c.Unavailable}},
-		{Door: "auth", Answers: map[string]uint64{"ok": a.Allowed, "denied": a.Denied, "bad": a.Bad, "unavailable": a.Unavailable}},
+		{Door: "check", Answers: map[string]uint64{"ok": c.OK, "bad": c.Bad, "too-large": c.TooLarge, "unavailable": c.Unavailable}, Unplanned: c.Unplanned},
+		{Door: "auth", Answers: map[string]uint64{"ok": a.Allowed, "denied": a.Denied, "bad": a.Bad, "unavailable": a.Unavailable}, Unplanned: a.Unplanned},
 	}
 }
 

@@ -16,6 +16,8 @@ type DoorStats struct {
 	Door string // check, auth
 	// Answers counts requests by what became of them, in a few fixed words: ok, denied, bad, too-large, unavailable.
 	Answers map[string]uint64
+	// Unplanned counts requests that a policy could not be applied to in full.
+	Unplanned uint64
 }
 
 // RuleStats are the counters of one rule of a policy.
@@ -65,6 +67,7 @@ var (
 	descHealthy   = desc("peer_healthy", "1 while the pipe to the member works.", "peer")
 	descRules     = desc("rule_requests_total", "Requests that a rule counted: allowed, denied by it, or, for a shadow rule, would-deny.", "policy", "rule", "result")
 	descReload    = desc("policy_reload_failed", "1 while the policy files on disk were refused and older ones are in force.")
+	descUnplanned = desc("http_unplanned_total", "Requests or checks that a policy could not be applied to in full: too many keys or limits met in one.", "door")
 	descAnswers   = desc("http_answers_total", "Requests that a door has answered.", "door", "answer")
 )
 
@@ -121,6 +124,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if c.Doors != nil {
 		for _, d := range c.Doors() {
+			counter(descUnplanned, d.Unplanned, d.Door)
 			for answer, n := range d.Answers {
 				counter(descAnswers, n, d.Door, answer)
 			}
