@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/stint-limiter/stint/transport"
 	"github.com/stint-limiter/stint/transport/door"
@@ -51,6 +52,10 @@ func (c *call) planItem(it *item, name []byte, hits int64) error {
 	p, err := door.Pick(c.policies, string(name))
 	if err != nil {
 		return err
+	}
+	// A path that no pattern can match would go unlimited, and nobody would notice: it is an application's mistake.
+	if path := c.attrs["path"]; path != "" && path[0] != '/' && !strings.Contains(path, "://") {
+		return fmt.Errorf(`attributes: path is %s; it starts with a /`, door.Quote(path))
 	}
 	if c.now == 0 {
 		c.now = c.door.clock.Now()

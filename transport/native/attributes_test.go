@@ -118,6 +118,7 @@ func TestPick(t *testing.T) {
 func TestAttributesAllOrNothing(t *testing.T) {
 	c := doortest.New()
 	d := New(Config{Checker: c, Policies: set(parse(t, shop))})
+	refused(t, d, `{"checks":[{"attributes":{"method":"POST","path":"login","ip":"192.0.2.1"}}]}`, 400, 0, `path is "login"; it starts with a /`)
 	refused(t, d, `{"checks":[{"attributes":{"method":"POST","path":"/login","ip":"192.0.2.1","email":"e"}},`+good+`,{"key":""}]}`, 400, 2, "limits is missing")
 	if len(c.Batches) != 0 {
 		t.Errorf("asked for %v", c.Batches)
