@@ -48,7 +48,7 @@ func TestNewcomer(t *testing.T) {
 	if out, code := stint(t, "check", "--addr", n0.Checks(), "account:42", "2/1h", "--hits", "3"); code != exitDenied || !strings.Contains(out, "never") {
 		t.Errorf("three hits of two: %d: %s", code, out)
 	}
-	if out, code := stint(t, "check", "--addr", n0.Checks(), "account:42", "2/fortnight"); code != exitUnavailable || !strings.Contains(out, "2/fortnight") {
+	if out, code := stint(t, "check", "--addr", n0.Checks(), "account:42", "2/fortnight"); code != exitUse || !strings.Contains(out, "2/fortnight") {
 		t.Errorf("a limit that is none: %d: %s", code, out)
 	}
 	if out, code := stint(t, "members", "--admin", n0.Admin()); code != exitOK || !strings.Contains(out, "n0    alive  4093") {

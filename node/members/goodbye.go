@@ -140,10 +140,24 @@ func (m *Members) tellAll(msg []byte, timeout time.Duration) (silent int) {
 }
 
 // bye records a goodbye and reports whether it was news.
+//
+// A goodbye may come before the news of the one who says it: n2 starts and n1 hears of it; n2 leaves and tells n0 on a
+// connection of its own; then n1's gossip says to n0 that n2 is there, and that it is gone: dead, as far as memberlist knows. So the
+// goodbye of a run that was not heard of yet is kept for it; or, where the run before is known to be over, taken for news of both.
 func (t *table) bye(g bye) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.peers[g.name]
+	if p != nil && p.dead && p.meta.startID < g.startID {
+		p.meta.startID, p.left = g.startID, true
+		return true
+	}
+	if g.name != t.self && (p == nil || p.meta.startID < g.startID) {
+		if len(t.early) < maxGone || t.early[g.name] != 0 {
+			t.early[g.name] = max(t.early[g.name], g.startID)
+		}
+		return false
+	}
 	if p == nil || p.meta.startID != g.startID || p.left {
 		return false
 	}

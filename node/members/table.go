@@ -30,6 +30,8 @@ type table struct {
 	heard   bool   // of another member, ever
 	in      bool   // another member's list had this very run of this node
 	rival   *rival
+	// early has goodbyes, by name and start ID, of runs that were not heard of yet; at most maxGone.
+	early map[string]uint64
 }
 
 type peer struct {
@@ -64,7 +66,9 @@ func (p *peer) member(name string) Member {
 	}
 }
 
-func newTable(self string) *table { return &table{self: self, peers: map[string]*peer{}} }
+func newTable(self string) *table {
+	return &table{self: self, peers: map[string]*peer{}, early: map[string]uint64{}}
+}
 
 // put records that a member is there, with this address and metadata.
 func (t *table) put(name string, addr netip.AddrPort, m meta) {
@@ -81,6 +85,10 @@ func (t *table) put(name string, addr netip.AddrPort, m meta) {
 	}
 	same := p.meta.startID == m.startID
 	*p = peer{addr: addr, meta: m, left: p.left && same, doubt: p.doubt && same && !p.dead}
+	if start, ok := t.early[name]; ok && start <= m.startID {
+		p.left = p.left || start == m.startID
+		delete(t.early, name)
+	}
 }
 
 // drop records that a member is gone. It died, unless it said goodbye.
