@@ -24,7 +24,7 @@ const (
 
 // loop is the one goroutine that turns views into rings, rings into holds, and holds into gates and routes.
 //
-//	members kick ─► view ─► ring ─► hold.Machine ─► gates, then routes ─► gossip what we are
+//	members kick ─► view ─► ring ─► hold.Gates ─► gates, then routes ─► gossip what we are
 func (n *Node) loop() {
 	defer close(n.stopped)
 	tick := time.NewTicker(startTick)
@@ -131,7 +131,7 @@ func (n *Node) rehold(r *ring.Ring, view *members.View, starts map[string]uint64
 			if e.Reset {
 				resets++
 			}
-		case hold.Shut:
+		case hold.Close:
 			part := n.table.Partition(e.Partition)
 			epoch, _ := part.Epoch()
 			part.SetState(bucket.Shut, epoch)

@@ -51,7 +51,7 @@ type Node struct {
 
 	// These belong to the loop's goroutine.
 	view     *members.View
-	machine  *hold.Machine
+	machine  *hold.Gates
 	starting starting
 
 	work  sync.Pool // *work, see check.go
@@ -79,7 +79,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, log: cfg.Log, clock: cfg.Clock, hasher: cfg.Hasher,
 		table:   bucket.NewTable(bucket.Config{Partitions: ring.Partitions, MaxLines: cfg.MaxLines}),
 		routes:  make([]atomic.Pointer[route], ring.Partitions),
-		machine: hold.New(cfg.Name, cfg.StartID, ring.Partitions),
+		machine: hold.NewGates(cfg.Name, cfg.StartID, ring.Partitions),
 		leave:   make(chan struct{}), left: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	n.starting = starting{self: cfg.Name, first: func() bool { return cfg.First || cfg.Gossip.Alone() }}

@@ -1,137 +1,21 @@
 package hold
 
-import "cmp"
-
-// A Hold says that a member held a partition from an epoch on.
-type Hold struct {
-	Epoch uint64
-	Start uint64 // start ID of the holder
-	Name  string // "": nobody is known to hold it
+// A Route says where a partition's checks go.
+type Route struct {
+	Way  Way
+	Hold Hold   // the highest hold known
+	To   string // Forward: the holder; Through: the member that reaches it; Failover: who is to claim, which may be this node
+	// Doubt: claimed at this time, 0: not. For Here only.
+	Claimed Age
 }
 
-// Compare orders holds of one partition: the higher one is the newer.
-func (h Hold) Compare(o Hold) int {
-	return cmp.Or(cmp.Compare(h.Epoch, o.Epoch), cmp.Compare(h.Start, o.Start), cmp.Compare(h.Name, o.Name))
-}
-
-// A State is what a node does for a partition.
-type State uint8
+// Way is what to do with a check.
+type Way uint8
 
 const (
-	None State = iota // another member decides, or nobody
-	Held              // this node decides
+	Wait     Way = iota // nobody decides at this moment; ask again in a moment
+	Here                // decide
+	Forward             // ask the holder
+	Through             // ask the holder through another member
+	Failover            // the holder is gone, or does not answer: tell who is to claim
 )
-
-// An Event is something that the machine is told: RingChanged, Learned or Left.
-type Event interface{ event() }
-
-// RingChanged says that a new ring is in force.
-type RingChanged struct {
-	// Home returns a partition's home in the new ring, and that member's start ID.
-	Home func(partition int) (name string, start uint64)
-	// May says whether this node may hold partitions now: not while it is starting, and not once it leaves.
-	May bool
-	// Cold says that no member of the cluster has held anything yet, so nothing is lost by starting afresh.
-	Cold bool
-}
-
-// Learned says that an epoch of a partition was heard of: in an ask, or in another member's answer.
-type Learned struct {
-	Partition int
-	Epoch     uint64
-}
-
-func (RingChanged) event() {}
-func (Learned) event()     {}
-
-// An Effect is what node is to do: Open or Shut.
-type Effect interface{ effect() }
-
-// Open: drop what the partition has, and decide for it from now on.
-type Open struct {
-	Partition int
-	Epoch     uint64
-	// Reset: some other member may have held the partition and what was spent there is forgotten.
-	Reset bool
-}
-
-// Shut: stop deciding for the partition, and drop what it has.
-type Shut struct {
-	Partition int
-	// To is the member that is home now.
-	To string
-}
-
-func (Open) effect() {}
-func (Shut) effect() {}
-
-// A Machine keeps what one node knows of all holds. It is not safe for concurrent use: node steps it from one goroutine.
-type Machine struct {
-	self  string
-	start uint64
-	parts []part
-}
-
-type part struct {
-	state State
-	hold  Hold   // the newest hold known to be installed or, while only the ring is known, expected
-	floor uint64 // the highest epoch heard of in anything
-}
-
-// New returns the machine of a node, which holds nothing yet.
-func New(self string, start uint64, partitions int) *Machine {
-	return &Machine{self: self, start: start, parts: make([]part, partitions)}
-}
-
-// Step takes one event and returns what is to be done about it, in order of partitions.
-func (m *Machine) Step(e Event) []Effect {
-	switch e := e.(type) {
-	case RingChanged:
-		return m.ringChanged(e)
-	case Learned:
-		if p := &m.parts[e.Partition]; e.Epoch > p.floor {
-			p.floor = e.Epoch
-		}
-	}
-	return nil
-}
-
-func (m *Machine) ringChanged(e RingChanged) []Effect {
-	var out []Effect
-	for i := range m.parts {
-		p := &m.parts[i]
-		home, start := e.Home(i)
-		mine := home == m.self && e.May
-		switch {
-		case mine && p.state == None:
-			p.floor = max(p.floor, p.hold.Epoch) + 1
-			out = append(out, Open{Partition: i, Epoch: p.floor, Reset: !e.Cold})
-			p.state, p.hold = Held, Hold{p.floor, m.start, m.self}
-		case !mine && p.state == Held:
-			out = append(out, Shut{Partition: i, To: home})
-			p.state = None
-			p.hold = Hold{p.floor, start, home}
-		case !mine:
-			// The home is believed to hold it. That it may not is what its answer `moved` or `wait` is for.
-			p.hold = Hold{p.floor, start, home}
-		}
-	}
-	return out
-}
-
-// Hold returns the newest hold that the machine knows of a partition, and what this node does for it.
-func (m *Machine) Hold(partition int) (Hold, State) {
-	p := &m.parts[partition]
-	return p.hold, p.state
-}
-
-// Held returns how many partitions this node holds.
-func (m *Machine) Held() int {
-	n := 0
-	for i := range m.parts {
-		if m.parts[i].state == Held {
-			n++
-		}
-	}
-	return n
-}
