@@ -3,7 +3,7 @@ package proc
 import (
 	"context"
 	"fmt"
-
+	"net"
 	"strconv"
 	"strings"
 )
@@ -15,6 +15,19 @@ type ClusterConfig struct {
 	Port   int      // the first node's family; the next ones are 10 higher each. 0: free ones
 	Args   []string // further flags of `stint serve`, for every node
 	Env    []string
+
+	// ArgsOf returns further flags for one node. It may be nil.
+	ArgsOf func(name string) []string
+	// Places says where each node lives, in order, those that are added later too. Without it all are on loopback.
+	Places []Place
+}
+
+// A Place is a host of its own for a node: an address that this process reaches, and the words before the command that
+// bring it there, such as `ip netns exec NAME`.
+type Place struct {
+	Host   string
+	Port   int // of checks; nobody else is there, so nobody looks whether it is free
+	Prefix []string
 }
 
 // A Cluster is a number of stint nodes on loopback. It is for one goroutine; the processes in it are not.
@@ -29,14 +42,19 @@ type Cluster struct {
 type Node struct {
 	*Process
 	Name string
+	Host string
 	Port int // of checks; the family follows
+
+	prefix []string // see Place
 }
 
 // Checks, Peers, Gossip and Admin return the node's addresses.
-func (n *Node) Checks() string { return loopback(n.Port) }
-func (n *Node) Peers() string  { return loopback(n.Port + 1) }
-func (n *Node) Gossip() string { return loopback(n.Port + 2) }
-func (n *Node) Admin() string  { return loopback(n.Port + 3) }
+func (n *Node) Checks() string { return n.at(0) }
+func (n *Node) Peers() string  { return n.at(1) }
+func (n *Node) Gossip() string { return n.at(2) }
+func (n *Node) Admin() string  { return n.at(3) }
+
+func (n *Node) at(offset int) string { return net.JoinHostPort(n.Host, strconv.Itoa(n.Port+offset)) }
 
 // StartCluster starts c.Nodes nodes called n0, n1 and so on, the first with --first, and waits until they are a
 // cluster (see Agree). On an error what was started is ended again, and the ends of the logs are in the error.
@@ -44,13 +62,18 @@ func (g *Group) StartCluster(ctx context.Context, c ClusterConfig) (*Cluster, er
 	if c.Nodes < 1 {
 		return nil, fmt.Errorf("start a cluster of %d nodes: it takes at least one", c.Nodes)
 	}
-	bases, err := portsFrom(c.Port, c.Nodes)
-	if err != nil {
-		return nil, err
-	}
 	cl := &Cluster{group: g, c: c}
-	for i, base := range bases {
-		cl.Nodes = append(cl.Nodes, &Node{Name: "n" + strconv.Itoa(i), Port: base})
+	var bases []int
+	if c.Places == nil {
+		var err error
+		if bases, err = portsFrom(c.Port, c.Nodes); err != nil {
+			return nil, err
+		}
+	}
+	for i := range c.Nodes {
+		if _, err := cl.newNode(bases, i); err != nil {
+			return nil, err
+		}
 	}
 	for i, n := range cl.Nodes {
 		if err := cl.start(n, i == 0); err != nil {
@@ -64,6 +87,23 @@ func (g *Group) StartCluster(ctx context.Context, c ClusterConfig) (*Cluster, er
 		return nil, err
 	}
 	return cl, nil
+}
+
+// newNode appends a node that is not started yet: at its place, or on the i-th of the free families.
+func (cl *Cluster) newNode(bases []int, i int) (*Node, error) {
+	at := len(cl.Nodes)
+	n := &Node{Name: "n" + strconv.Itoa(at), Host: "127.0.0.1"}
+	switch {
+	case cl.c.Places == nil:
+		n.Port = bases[i]
+	case at < len(cl.c.Places):
+		p := cl.c.Places[at]
+		n.Host, n.Port, n.prefix = p.Host, p.Port, p.Prefix
+	default:
+		return nil, fmt.Errorf("place %s: there are %d places", n.Name, len(cl.c.Places))
+	}
+	cl.Nodes = append(cl.Nodes, n)
+	return n, nil
 }
 
 func portsFrom(first, n int) ([]int, error) {
@@ -83,12 +123,17 @@ func portsFrom(first, n int) ([]int, error) {
 
 // Add starts one more node, which joins the others, without waiting for it (see Agree).
 func (cl *Cluster) Add() (*Node, error) {
-	bases, err := FreePorts(1)
+	var bases []int
+	if cl.c.Places == nil {
+		var err error
+		if bases, err = FreePorts(1); err != nil {
+			return nil, err
+		}
+	}
+	n, err := cl.newNode(bases, 0)
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Name: "n" + strconv.Itoa(len(cl.Nodes)), Port: bases[0]}
-	cl.Nodes = append(cl.Nodes, n)
 	if err := cl.start(n, false); err != nil {
 		cl.Nodes = cl.Nodes[:len(cl.Nodes)-1]
 		return nil, err
@@ -106,7 +151,10 @@ func (cl *Cluster) Restart(n *Node) error {
 }
 
 func (cl *Cluster) start(n *Node, first bool) error {
-	args := []string{"serve", "--name", n.Name, "--bind", "127.0.0.1", "--port", strconv.Itoa(n.Port)}
+	args := []string{"serve", "--name", n.Name, "--bind", n.Host, "--port", strconv.Itoa(n.Port)}
+	if cl.c.Places != nil {
+		args = append(args, "--admin-bind", n.Host) // whoever asks is elsewhere
+	}
 	if first {
 		args = append(args, "--first")
 	}
@@ -119,7 +167,16 @@ func (cl *Cluster) start(n *Node, first bool) error {
 	if len(seeds) > 0 {
 		args = append(args, "--join", strings.Join(seeds, ","))
 	}
-	p, err := cl.group.Start(Spec{Name: n.Name, Path: cl.c.Binary, Args: append(args, cl.c.Args...), Env: cl.c.Env})
+	args = append(args, cl.c.Args...)
+	if cl.c.ArgsOf != nil {
+		args = append(args, cl.c.ArgsOf(n.Name)...)
+	}
+	path := cl.c.Binary
+	if len(n.prefix) > 0 {
+		args = append(append(append([]string(nil), n.prefix[1:]...), path), args...)
+		path = n.prefix[0]
+	}
+	p, err := cl.group.Start(Spec{Name: n.Name, Path: path, Args: args, Env: cl.c.Env})
 	if err != nil {
 		return err
 	}
@@ -156,6 +213,13 @@ func (cl *Cluster) Tails(n int) string {
 		}
 	}
 	return b.String()
+}
+
+// Kill ends all nodes at once, by SIGKILL.
+func (cl *Cluster) Kill() {
+	for _, n := range cl.Running() {
+		n.Process.Kill()
+	}
 }
 
 // Stop ends all nodes, by SIGTERM first, and returns the first error.

@@ -122,3 +122,32 @@ func TestBuildReportsTheCompiler(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestClusterInPlaces(t *testing.T) {
+	ports, err := FreePorts(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := group(t)
+	cl, err := g.StartCluster(t.Context(), ClusterConfig{
+		Binary: os.Args[0], Nodes: 2, ArgsOf: func(name string) []string { return []string{"--data", "/x/" + name} },
+		Places: []Place{{Host: "127.0.0.1", Port: ports[0], Prefix: []string{"env", "PLACE=1"}}, {Host: "127.0.0.1", Port: ports[1]}, {Host: "127.0.0.1", Port: ports[2]}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := cl.Nodes[0].Tail(1)
+	if n := cl.Nodes[0]; n.Port != ports[0] || !strings.Contains(flags, "--admin-bind 127.0.0.1") || !strings.Contains(flags, "--data /x/n0") {
+		t.Errorf("%s at %s was started with %s", n.Name, n.Checks(), flags)
+	}
+	if n, err := cl.Add(); err != nil || n.Port != ports[2] {
+		t.Errorf("the third place: %+v, %v", n, err)
+	}
+	if _, err := cl.Add(); err == nil || len(cl.Nodes) != 3 {
+		t.Errorf("a fourth node at one of three places: %v", err)
+	}
+	cl.Kill()
+	if len(cl.Running()) != 0 {
+		t.Error("killed, some still run")
+	}
+}

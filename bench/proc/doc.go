@@ -8,7 +8,9 @@
 // A [Cluster] is a number of stint nodes on loopback with port families that were free a moment ago. It is ready when
 // every node says so and all of them show the same ring and the same members. [BuildStint] builds the binary once.
 //
-// Nothing here knows of testing.T: `bench run`, `bench cluster` and the tests of cmd/stint use it alike. Output of a
+// With [ClusterConfig.Places] each node lives at an address of its own, such as in a network namespace.
+//
+// Nothing here knows of testing.T: the words of bench and the tests of cmd/stint use it alike. Output of a
 // process goes to a file in the group's directory; an error about a process quotes the end of it.
 //
 // What it does not do: no restarts of its own, no supervision, no network faults.

@@ -40,7 +40,7 @@ func (v View) Alive() []string {
 // View asks the node for its view of the cluster.
 func (n *Node) View(ctx context.Context) (View, error) {
 	var v View
-	b, err := get(ctx, "http://"+n.Admin()+"/v1/members")
+	b, err := Get(ctx, "http://"+n.Admin()+"/v1/members")
 	if err != nil {
 		return v, err
 	}
@@ -52,7 +52,7 @@ func (n *Node) View(ctx context.Context) (View, error) {
 
 // Ready asks the node once whether it is ready; nil is yes.
 func (n *Node) Ready(ctx context.Context) error {
-	_, err := get(ctx, "http://"+n.Admin()+"/readyz")
+	_, err := Get(ctx, "http://"+n.Admin()+"/readyz")
 	return err
 }
 
@@ -62,7 +62,7 @@ func (cl *Cluster) Agree(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
 	nodes := cl.Running()
-	return until(ctx, func() error {
+	return Until(ctx, func() error {
 		ring := ""
 		for _, n := range nodes {
 			if !n.Running() {
@@ -91,7 +91,7 @@ func (cl *Cluster) Agree(ctx context.Context) error {
 func (p *Process) Listening(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	err := until(ctx, func() error {
+	err := Until(ctx, func() error {
 		if !p.Running() {
 			return fatal{fmt.Errorf("it has ended (%v)", p.Err())}
 		}
@@ -113,8 +113,8 @@ type fatal struct{ error }
 
 func (f fatal) Unwrap() error { return f.error }
 
-// until calls f until it succeeds, fails for good, or ctx ends; then it returns the last thing f said.
-func until(ctx context.Context, f func() error) error {
+// Until calls f every 20 ms until it succeeds, fails for good, or ctx ends; then it returns the last thing f said.
+func Until(ctx context.Context, f func() error) error {
 	t := time.NewTicker(poll)
 	defer t.Stop()
 	var last error
@@ -138,8 +138,8 @@ func until(ctx context.Context, f func() error) error {
 	}
 }
 
-// get fetches a page of the admin port; a status other than 200 is an error that quotes the answer.
-func get(ctx context.Context, url string) ([]byte, error) {
+// Get fetches a page of the admin port, in 2 s and at most 1 MiB of it; a status other than 200 is an error that quotes the answer.
+func Get(ctx context.Context, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
