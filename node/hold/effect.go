@@ -6,7 +6,8 @@ import "github.com/stint-limiter/stint/bucket"
 // event's fields before it is decided.
 type Effect interface{ effect() }
 
-// Send a message. Where it wants lines (Backup, Flip, Return), node puts them in, as they are now.
+// Send a message. Where it wants lines (Backup, Flip, Return) and has none yet, node puts them in as they are now, with their Seq: the
+// machine keeps the message and reads Seq from it. A Flip is sent again as it is.
 type Send struct {
 	To      string
 	Message Message
@@ -47,7 +48,7 @@ var whyNames = [...]string{"began", "handed", "copied", "reset", "resumed"}
 
 func (w Why) String() string { return whyNames[w] }
 
-// Freeze the partition: nobody spends in it until Own, Thaw, Shut or Drop... says what became of it.
+// Freeze the partition: nobody spends in it until Own, Thaw or Shut says what became of it.
 type Freeze struct{ Partition int }
 
 // Thaw: a handoff was refused, decide again as before.

@@ -1,11 +1,292 @@
 package hold
 
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/stint-limiter/stint/bucket"
+)
+
+// A Config is what a machine is made from. Name, Start, Partitions and Timers are required.
+type Config struct {
+	Name       string
+	Start      uint64 // start ID of this node
+	Partitions int
+	Timers     Timers
+	Rand       *rand.Rand // spreads retries; nil: seeded by the start ID
+	Off        Rules      // rules that are not kept, for tests that show what they are for
+}
+
+// A Machine keeps what one node knows of the holds of all partitions. It is not safe for concurrent use: node steps it from one
+// goroutine. Its clock is what Step is told, a time since any fixed moment.
+type Machine struct {
+	cfg   Config
+	t     Timers
+	self  Peer
+	rng   *rand.Rand
+	parts []part
+
+	now      Age
+	started  bool
+	lastTick Age
+	houseAt  Age
+	holdsAt  Age
+	round    uint64
+
+	home    func(int) string
+	backup  func(int, string) string
+	may     bool
+	leaving bool
+	peers   map[string]*peer
+	names   []string // of peers, sorted: maps have no order that a seed could replay
+	gone    map[string]uint64
+	avoid   map[string]Age // members that backups and handoffs leave alone until then
+	flips   int            // under way
+	bulk    map[string]int // whole copies and returns under way, by member
+
+	out     []Effect
+	touched []int // partitions whose route may have changed in this step
+}
+
+// part is what the machine keeps of one partition.
+type part struct {
+	state    State
+	unsure   bool   // was stopped, and has not yet asked who claimed meanwhile
+	mine     bool   // the copy has lines that were spent or restored here: the next claimer is to get them again
+	restored bool   // the copy is from a snapshot
+	touched  bool   // is in Machine.touched
+	hold     Hold   // the highest known to be installed
+	floor    uint64 // the highest epoch seen in anything
+	history  bucket.Name
+	copy     Version
+	claimed  Age // when the history, or a part of what counts beside it, was claimed; 0: never
+	promise  promise
+	released []released
+	keeper   string
+	keeping  *keeping
+	olds     []string
+	flip     *flip
+	refused  []refusal
+	claim    *claim
+	retryAt  Age // no round before that
+	vote     *vote
+	good     Hold // found alive by a round,
+	goodTill Age  // and not doubted until then
+	relay    string
+	relayEnd Age
+	ret      giving
+}
+
+// New returns the machine of a node, which holds nothing yet.
+func New(cfg Config) *Machine {
+	if cfg.Rand == nil {
+		cfg.Rand = rand.New(rand.NewPCG(cfg.Start, uint64(len(cfg.Name))))
+	}
+	return &Machine{
+		cfg: cfg, t: cfg.Timers, rng: cfg.Rand, self: Peer{Name: cfg.Name, Start: cfg.Start}, parts: make([]part, cfg.Partitions),
+		home: func(int) string { return "" }, backup: func(int, string) string { return "" },
+		peers: map[string]*peer{}, gone: map[string]uint64{}, avoid: map[string]Age{}, bulk: map[string]int{},
+	}
+}
+
+// Step takes one event, at now, and returns what is to be done about it, in order. Effects are good until the next Step.
+//
+// The age of the last tick is looked at before any event, not only when a tick comes: a message that waited in a buffer while this node was
+// stopped is as dangerous as a check that did.
+func (m *Machine) Step(now Age, e Event) []Effect {
+	m.now = max(m.now, now)
+	m.out, m.touched = m.out[:0], m.touched[:0]
+	if !m.started {
+		m.started, m.lastTick = true, m.now
+	}
+	if late := m.now - m.lastTick; late > m.t.Gap && m.on(RuleWake) && (m.on(RuleWakeEvery) || isTick(e)) {
+		m.wake(late)
+		m.lastTick = m.now
+	}
+	switch e := e.(type) {
+	case Tick:
+		m.lastTick = m.now
+		m.beat()
+		if m.now >= m.houseAt {
+			m.houseAt = m.now + m.t.House
+			m.house()
+		}
+		if m.now >= m.holdsAt {
+			m.holdsAt = m.now + m.t.Holds*9/10 + Age(m.rng.Int64N(int64(m.t.Holds)/5))
+			m.announce()
+		}
+	case Beat:
+		m.beat()
+	case ViewChanged:
+		m.viewChanged(e)
+	case Received:
+		m.received(e)
+	case Unreachable:
+		m.unreachable(e)
+	case CheckFailed:
+		m.checkFailed(e)
+	case BackupDue:
+		m.backupDue(e)
+	case BackupStuck:
+		m.backupStuck(e)
+	case Restored:
+		m.restored(e)
+	case LeaveNow:
+		m.leaving = true
+		for i := range m.parts {
+			m.touch(i)
+		}
+		m.house()
+	case Forget:
+		m.forget(e.Name)
+	}
+	for _, i := range m.touched {
+		m.parts[i].touched = false
+		m.emit(Rerouted{i})
+	}
+	return m.out
+}
+
+func isTick(e Event) bool { _, ok := e.(Tick); return ok }
+
+func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
+
+func (m *Machine) send(to string, msg Message) {
+	if to != m.self.Name && to != "" {
+		m.emit(Send{to, msg})
+	}
+}
+
+// touch notes that the partition's route may have changed.
+func (m *Machine) touch(i int) {
+	if p := &m.parts[i]; !p.touched {
+		p.touched = true
+		m.touched = append(m.touched, i)
+	}
+}
+
+// received hands a message to what answers it. While this node starts it takes part in nothing but rounds and questions.
+func (m *Machine) received(e Received) {
+	if !m.heard(e.From, e.Start) {
+		return
+	}
+	if i := e.Message.Of(); i < 0 || i >= len(m.parts) {
+		return
+	}
+	from := Peer{Name: e.From, Start: e.Start}
+	switch msg := e.Message.(type) {
+	case *Ask:
+		m.asked(from, msg)
+		return
+	case *Probe:
+		m.probed(from, msg)
+		return
+	case *Answer:
+		m.answered(from, msg)
+		return
+	case *Backup:
+		m.store(from, msg, e.Fits)
+		return
+	}
+	if !m.may {
+		if msg, ok := e.Message.(*Flip); ok {
+			m.refuseFlip(from, msg, Lower)
+		}
+		return
+	}
+	switch msg := e.Message.(type) {
+	case *Nominate:
+		m.nominated(from, msg)
+	case *Release:
+		m.release(from, msg)
+	case *Probed:
+		m.probeAnswered(from, msg)
+	case *Holds:
+		m.toldHolds(from, msg)
+	case *Who:
+		m.tellAll(from)
+	case *BackedUp:
+		m.backedUp(from, msg)
+	case *Drop:
+		m.drop(msg)
+	case *Flip:
+		m.flipArrived(from, msg, e.Fits)
+	case *Flipped:
+		m.flipAnswered(from, msg)
+	case *Return:
+		m.returnArrived(from, msg, e.Fits)
+	case *Returned:
+		m.returnAnswered(from, msg)
+	}
+}
+
+// beat lets what waits for a time go on.
+func (m *Machine) beat() {
+	for i := range m.parts {
+		p := &m.parts[i]
+		if p.claim != nil {
+			m.claimBeat(i)
+		}
+		if p.vote != nil && m.now >= p.vote.until {
+			m.voteEnds(i, PROMISE, Hold{})
+		}
+		if p.flip != nil && p.claim == nil {
+			m.flipBeat(i)
+		}
+		if p.unsure && p.claim == nil && m.now >= p.retryAt {
+			m.startClaim(i)
+		}
+		if p.state == Returning {
+			m.giveBack(i)
+		}
+		if p.relay != "" && m.now >= p.relayEnd {
+			p.relay = ""
+			m.touch(i)
+		}
+	}
+}
+
+// Busy reports whether something waits for a time shorter than a tick: a Beat every 2 ms keeps it going.
+func (m *Machine) Busy() bool {
+	for i := range m.parts {
+		if p := &m.parts[i]; p.claim != nil || p.vote != nil || p.flip != nil || p.unsure || p.state == Returning {
+			return true
+		}
+	}
+	return false
+}
+
+// house looks at what should be handed over, and what should be claimed because its holder is gone.
+func (m *Machine) house() {
+	if !m.may {
+		return
+	}
+	for i := range m.parts {
+		p := &m.parts[i]
+		switch {
+		case p.state == Held && !p.unsure:
+			m.handOver(i)
+		case p.claim != nil || p.state == Frozen || p.state == Returning:
+		case !p.hold.Known():
+			if m.home(i) == m.self.Name {
+				m.startClaim(i)
+			}
+		case p.hold.Start == m.self.Start:
+			m.startClaim(i) // somebody believes that this node holds it, and it does not
+		case m.knownDead(p.hold) || !m.present(p.hold.Name):
+			if m.home(i) == m.self.Name || m.backup(i, p.hold.Name) == m.self.Name {
+				m.startClaim(i)
+			}
+		}
+	}
+}
+
 // A Route says where a partition's checks go.
 type Route struct {
 	Way  Way
 	Hold Hold   // the highest hold known
 	To   string // Forward: the holder; Through: the member that reaches it; Failover: who is to claim, which may be this node
-	// Doubt: claimed at this time, 0: not. For Here only.
+	// Claimed is when what is held here was claimed, 0 for never: Here only.
 	Claimed Age
 }
 
@@ -17,5 +298,106 @@ const (
 	Here                // decide
 	Forward             // ask the holder
 	Through             // ask the holder through another member
-	Failover            // the holder is gone, or does not answer: tell who is to claim
+	Failover            // the holder is gone, or nobody is known to hold: tell who is to claim
 )
+
+var wayNames = [...]string{"wait", "here", "forward", "through", "failover"}
+
+func (w Way) String() string { return wayNames[w] }
+
+// Route returns the way of a partition's checks. It changes only where a step said Rerouted.
+func (m *Machine) Route(i int) Route {
+	p := &m.parts[i]
+	r := Route{Hold: p.hold}
+	switch {
+	case !m.may:
+	case p.state == Held && !p.unsure:
+		r.Way, r.Claimed = Here, p.claimed
+	case p.unsure || p.state == Frozen || p.claim != nil:
+	case !p.hold.Known():
+		r.Way, r.To = Failover, m.self.Name
+	case p.hold.Start == m.self.Start:
+	case p.relay != "":
+		r.Way, r.To = Through, p.relay
+	case m.knownDead(p.hold):
+		if r.Way, r.To = Failover, m.backup(i, p.hold.Name); r.To == "" {
+			r.To = m.self.Name
+		}
+	default:
+		r.Way, r.To = Forward, p.hold.Name
+	}
+	return r
+}
+
+// Hold returns the newest hold that the machine knows of a partition, and what this node has of it.
+func (m *Machine) Hold(i int) (Hold, State) { return m.parts[i].hold, m.parts[i].state }
+
+// Explained is what the machine knows of one partition, for people.
+type Explained struct {
+	Hold    Hold
+	State   State
+	Unsure  bool
+	Keeper  string // who has the whole copy; "": nobody, or nobody that is known
+	Floor   uint64
+	Claimed Age // see Route
+	Pending bool
+}
+
+// Explain returns what the machine knows of a partition.
+func (m *Machine) Explain(i int) Explained {
+	p := &m.parts[i]
+	return Explained{Hold: p.hold, State: p.state, Unsure: p.unsure, Keeper: p.keeper, Floor: p.floor, Claimed: p.claimed, Pending: m.pending(p)}
+}
+
+// Counts are the machine's partitions by what this node has of them.
+type Counts struct {
+	Held, Copies, Frozen, Returning int
+	Unsure                          int
+	Pending                         int // held, and nobody else has the whole copy
+	Away                            int // home here, held elsewhere or by nobody
+}
+
+// Counts counts all partitions.
+func (m *Machine) Counts() Counts {
+	var c Counts
+	for i := range m.parts {
+		p := &m.parts[i]
+		switch p.state {
+		case Held:
+			c.Held++
+		case Copy:
+			c.Copies++
+		case Frozen:
+			c.Frozen++
+		case Returning:
+			c.Returning++
+		}
+		if p.unsure {
+			c.Unsure++
+		}
+		if m.pending(p) {
+			c.Pending++
+		}
+		if !m.leaving && p.state != Held && m.home(i) == m.self.Name {
+			c.Away++
+		}
+	}
+	return c
+}
+
+func (m *Machine) pending(p *part) bool {
+	return (p.state == Held || p.state == Frozen) && (p.keeping == nil || !p.keeping.whole) && len(m.names) > 0
+}
+
+// Left reports whether a leaving node has nothing more to hand over, or nobody to hand it to.
+func (m *Machine) Left() bool {
+	if !slices.ContainsFunc(m.names, func(n string) bool { return m.takes(n) }) {
+		return true
+	}
+	for i := range m.parts {
+		if s := m.parts[i].state; s == Held || s == Frozen || s == Returning {
+			return false
+		}
+	}
+	return true
+}

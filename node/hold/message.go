@@ -65,6 +65,9 @@ type Nominate struct {
 	Target Hold
 	// Asked is the epoch of the promise that the claimer got; Epoch the one to claim.
 	Asked, Epoch uint64
+	// Took is how long the member's answer was on its way, both ways and its own time together, by the claimer's clock: from it the
+	// member knows how old the promises are at most.
+	Took Age
 	// Olds are all who have copies.
 	Olds []string
 }
@@ -121,10 +124,10 @@ func (b *Backup) Whole() bool { return b.Base == Version{} }
 // BackedUp answers a Backup.
 type BackedUp struct {
 	Part
-	Hold Hold // the highest known to the member
-	Of   Hold // that the backup was sent under
-	Seq  uint64
-	Code StoreCode
+	Hold  Hold // the highest known to the member
+	Under Hold // that the backup was sent under
+	Seq   uint64
+	Code  StoreCode
 }
 
 // StoreCode says what became of lines that were sent.

@@ -41,10 +41,10 @@ func (Close) effect() {}
 type Gates struct {
 	self  string
 	start uint64
-	parts []part
+	parts []oldPart
 }
 
-type part struct {
+type oldPart struct {
 	state State
 	hold  Hold   // the newest hold known to be installed or, while only the ring is known, expected
 	floor uint64 // the highest epoch heard of in anything
@@ -52,7 +52,7 @@ type part struct {
 
 // NewGates returns the machine of a node, which holds nothing yet.
 func NewGates(self string, start uint64, partitions int) *Gates {
-	return &Gates{self: self, start: start, parts: make([]part, partitions)}
+	return &Gates{self: self, start: start, parts: make([]oldPart, partitions)}
 }
 
 // Step takes one event and returns what is to be done about it, in order of partitions.

@@ -1,0 +1,236 @@
+package hold
+
+// keeping is the holder's side of a backup: who is to have the copy, and how far it is.
+type keeping struct {
+	to     string
+	start  uint64
+	whole  bool    // everything was acknowledged once
+	told   bool    // and everybody heard of it
+	acked  Version // what the copy is at least
+	msg    *Backup // under way
+	sentAt Age
+	missed int
+}
+
+const (
+	// Acknowledgements of changes are waited for ackTicks times Timers.Ack: they stand behind whole copies of other partitions. Those
+	// of whole copies longer.
+	ackTimes      = 3
+	ackTimesWhole = 30
+	// maxMissed is how many acknowledgements may fail in a row before another member gets the copy.
+	maxMissed = 2
+)
+
+// backupDue sends what has changed to who keeps the copies.
+func (m *Machine) backupDue(e BackupDue) {
+	if !m.may {
+		return
+	}
+	for i := range m.parts {
+		if p := &m.parts[i]; p.state == Held && !p.unsure {
+			m.backUp(i, e.Seq(i))
+		}
+	}
+}
+
+func (m *Machine) backUp(i int, seq uint64) {
+	p := &m.parts[i]
+	to := m.target(i)
+	k := p.keeping
+	if k != nil && k.msg != nil && m.now-k.sentAt > k.patience(m.t) {
+		m.missed(i)
+		to = m.target(i)
+	}
+	if to == "" {
+		return
+	}
+	if k == nil || k.to != to || k.start != m.start(to) {
+		if k != nil {
+			p.olds = with(p.olds, k.to)
+			if !m.on(RuleKeepOld) {
+				m.dropOlds(i, to)
+			}
+		}
+		m.dropKeeping(p)
+		k = &keeping{to: to, start: m.start(to)}
+		if !m.on(RuleWholeCopy) {
+			k.whole, k.acked = true, Version{p.hold.Epoch, p.hold.Start, seq}
+		}
+		p.keeping = k
+	}
+	if k.msg != nil {
+		return
+	}
+	if k.whole && k.acked.Seq >= seq {
+		m.handOver(i) // it was refused, or too many were under way
+		return
+	}
+	b := &Backup{Part: Part(i), Hold: p.hold}
+	if k.whole {
+		b.Base = k.acked
+	} else if m.bulk[to] >= maxBulk {
+		return
+	} else {
+		m.bulk[to]++
+	}
+	k.msg, k.sentAt = b, m.now
+	m.send(to, b)
+	if !m.on(RuleAcknowledge) && k.whole {
+		k.acked.Seq = b.Seq
+		k.msg = nil
+	}
+}
+
+func (k *keeping) patience(t Timers) Age {
+	if k.msg.Whole() {
+		return ackTimesWhole * t.Ack
+	}
+	return ackTimes * t.Ack
+}
+
+// calmDown ends what is under way: its lines count as changed again.
+func (m *Machine) calmDown(i int, k *keeping) {
+	if k.msg == nil {
+		return
+	}
+	if k.msg.Whole() {
+		m.bulk[k.to]--
+	}
+	k.msg = nil
+	m.emit(Unacknowledged{i})
+}
+
+func (m *Machine) dropKeeping(p *part) {
+	if k := p.keeping; k != nil {
+		if k.msg != nil && k.msg.Whole() {
+			m.bulk[k.to]--
+		}
+		p.keeping = nil
+	}
+}
+
+// missed: an acknowledgement did not come.
+func (m *Machine) missed(i int) {
+	p := &m.parts[i]
+	k := p.keeping
+	if k == nil || k.msg == nil {
+		return
+	}
+	m.calmDown(i, k)
+	if k.missed++; k.missed >= maxMissed {
+		m.avoid[k.to] = m.now + m.t.Refused
+	}
+}
+
+// backupStuck: node could not send it.
+func (m *Machine) backupStuck(e BackupStuck) {
+	if p := &m.parts[e.Partition]; p.keeping != nil && p.keeping.to == e.To {
+		m.calmDown(e.Partition, p.keeping)
+	}
+}
+
+// store takes a copy in, or says why not.
+func (m *Machine) store(from Peer, b *Backup, fits bool) {
+	i := b.Of()
+	p := &m.parts[i]
+	reply := func(code StoreCode) {
+		m.send(from.Name, &BackedUp{Part(i), p.hold, b.Hold, b.Seq, code})
+	}
+	if !m.may {
+		reply(NotReady)
+		return
+	}
+	if b.Hold.less(p.hold) {
+		reply(Lower)
+		return
+	}
+	m.learn(i, b.Hold)
+	if p.state != None && p.state != Copy {
+		reply(Lower)
+		return
+	}
+	v := Version{b.Hold.Epoch, b.Hold.Start, b.Seq}
+	switch {
+	case v.Compare(p.copy) <= 0:
+		reply(Stored) // it came twice, or late
+		return
+	case !b.Whole() && m.on(RuleWholeCopy) && (p.state != Copy || p.copy.Epoch != b.Base.Epoch || p.copy.Start != b.Base.Start || p.copy.Seq < b.Base.Seq):
+		reply(NotBase)
+		return
+	case !fits:
+		reply(NoRoom)
+		return
+	}
+	p.state, p.copy, p.mine, p.restored = Copy, v, false, false
+	m.emit(Store{i, b})
+	reply(Stored)
+}
+
+// backedUp takes an acknowledgement in.
+func (m *Machine) backedUp(from Peer, r *BackedUp) {
+	i := r.Of()
+	p := &m.parts[i]
+	k := p.keeping
+	if p.state != Held || k == nil || k.msg == nil || from.Name != k.to || from.Start != k.start || r.Under != k.msg.Hold || r.Code == Stored && r.Seq != k.msg.Seq {
+		m.learn(i, r.Hold)
+		return
+	}
+	whole := k.msg.Whole()
+	if r.Code != Stored {
+		m.calmDown(i, k)
+		switch r.Code {
+		case NotBase:
+			k.whole = false
+		case NoRoom:
+			m.avoid[k.to] = m.now + 5*m.t.Refused
+		case NotReady:
+			m.avoid[k.to] = m.now + m.t.Refused/5
+		}
+		m.learn(i, r.Hold)
+		return
+	}
+	if whole {
+		m.bulk[k.to]--
+	}
+	k.acked = Version{r.Under.Epoch, r.Under.Start, r.Seq}
+	k.msg, k.missed, k.whole = nil, 0, true
+	m.emit(Acknowledged{i, r.Seq})
+	if !k.told || p.keeper != k.to || len(p.olds) > 0 {
+		// First who has the copy now, then that the older ones may go.
+		k.told, p.keeper = true, k.to
+		if m.on(RuleKeeper) {
+			m.tell(i)
+		}
+		m.dropOlds(i, k.to)
+	}
+	m.handOver(i)
+}
+
+func (m *Machine) dropOlds(i int, but string) {
+	p := &m.parts[i]
+	for _, o := range p.olds {
+		if o != but {
+			seq := uint64(0)
+			if p.keeping != nil {
+				seq = p.keeping.acked.Seq
+			}
+			m.send(o, &Drop{Part(i), p.hold, seq, but})
+		}
+	}
+	p.olds = nil
+}
+
+// drop forgets a copy that is not needed any more.
+func (m *Machine) drop(d *Drop) {
+	i := d.Of()
+	p := &m.parts[i]
+	if d.Hold.Compare(p.hold) >= 0 && d.Keeper != "" {
+		p.keeper = d.Keeper
+	}
+	if (p.state == Copy || p.state == None) && d.Hold.Compare(p.hold) >= 0 && p.copy.Compare(Version{d.Hold.Epoch, d.Hold.Start, d.Seq}) <= 0 {
+		if p.state == Copy {
+			m.emit(Clear{i})
+		}
+		p.state, p.mine, p.restored, p.copy = None, false, false, Version{}
+	}
+}

@@ -1,0 +1,259 @@
+package hold
+
+import (
+	"cmp"
+	"slices"
+)
+
+// peer is what the machine knows of another member.
+type peer struct {
+	Peer
+	present bool // gossip has it
+	heardAt Age  // 0: never
+}
+
+// recently is how long after its last message a member that gossip does not have is still asked in rounds: gossip may learn of it, or
+// of its return, seconds later.
+const recently = 100 // ticks
+
+func (m *Machine) viewChanged(e ViewChanged) {
+	first := !m.may && e.May
+	m.home, m.backup, m.may = e.Home, e.Backup, e.May
+	for _, p := range m.peers {
+		p.present = false
+	}
+	var news []string
+	for _, q := range e.Members {
+		p := m.peers[q.Name]
+		if p == nil {
+			p = &peer{}
+			m.peers[q.Name] = p
+		}
+		if !p.present && p.Start == 0 {
+			news = append(news, q.Name)
+		}
+		if q.Start >= p.Start {
+			p.Peer = q
+		}
+		p.present = true
+	}
+	for name, start := range e.Gone {
+		m.gone[name] = max(m.gone[name], start)
+	}
+	m.names = m.names[:0]
+	for name, p := range m.peers {
+		if p.Start > m.gone[name] && (p.present || p.heardAt > 0) {
+			m.names = append(m.names, name)
+		}
+	}
+	slices.Sort(m.names)
+	if first {
+		news = slices.Clone(m.names)
+	}
+	slices.Sort(news)
+	if m.may {
+		for _, name := range news {
+			m.send(name, &Who{})
+		}
+	}
+	for i := range m.parts {
+		m.touch(i)
+	}
+	m.house()
+}
+
+// heard takes note of who sent something, and says whether to listen: not to an earlier start of a member.
+func (m *Machine) heard(name string, start uint64) bool {
+	if name == m.self.Name || name == "" {
+		return false
+	}
+	p := m.peers[name]
+	if p == nil {
+		p = &peer{Peer: Peer{Name: name, Start: start}}
+		m.peers[name] = p
+	}
+	if start < p.Start && m.on(RuleStartID) {
+		return false
+	}
+	if start <= m.gone[name] {
+		return true // its last words
+	}
+	if start > p.Start {
+		// It was started anew, and gossip does not say so yet: all that the earlier start held is to be claimed.
+		p.Peer = Peer{Name: name, Start: start, Serving: p.Serving}
+		for i := range m.parts {
+			if m.parts[i].hold.Name == name {
+				m.touch(i)
+			}
+		}
+	}
+	if p.heardAt == 0 {
+		if i, ok := slices.BinarySearch(m.names, name); !ok {
+			m.names = slices.Insert(m.names, i, name)
+		}
+	}
+	p.heardAt = m.now + 1
+	return true
+}
+
+// start returns a member's start ID, 0 if it is not known.
+func (m *Machine) start(name string) uint64 {
+	if p := m.peers[name]; p != nil {
+		return p.Start
+	}
+	return 0
+}
+
+// present says whether gossip has the member.
+func (m *Machine) present(name string) bool {
+	p := m.peers[name]
+	return name == m.self.Name || p != nil && p.present && p.Start > m.gone[name]
+}
+
+// takes says whether a member may be given copies and holds.
+func (m *Machine) takes(name string) bool {
+	p := m.peers[name]
+	return p != nil && p.present && p.Serving && !p.Leaving && p.Start > m.gone[name]
+}
+
+// knownDead says that the run of the holder is over, for certain: it said goodbye, or its name was started anew.
+func (m *Machine) knownDead(h Hold) bool {
+	if !m.on(RuleStartID) {
+		return m.gone[h.Name] >= h.Start && h.Known()
+	}
+	if h.Name == m.self.Name {
+		return h.Start < m.self.Start
+	}
+	return h.Known() && (m.start(h.Name) > h.Start || m.gone[h.Name] >= h.Start)
+}
+
+// asks returns whom a round asks: all who are there, those who were heard lately though gossip does not have them, the target, and who
+// has the copy.
+func (m *Machine) asks(p *part, target Hold) []string {
+	var list []string
+	for _, name := range m.names {
+		q := m.peers[name]
+		if q.Start > m.gone[name] && (q.present || q.heardAt > 0 && m.now-q.heardAt < recently*m.t.Tick) {
+			list = append(list, name)
+		}
+	}
+	add := func(name string) {
+		if name != "" && name != m.self.Name && m.gone[name] < max(m.start(name), 1) && !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	add(target.Name)
+	if m.on(RuleKeeper) {
+		add(p.keeper)
+	}
+	return list
+}
+
+// target returns who is to have the copy of a partition that is held here.
+func (m *Machine) target(i int) string {
+	home := m.home(i)
+	if home != m.self.Name && m.willing(home) && m.on(RuleRemoteHome) {
+		return home
+	}
+	if b := m.backup(i, m.self.Name); b != m.self.Name && m.willing(b) {
+		return b
+	}
+	return m.nextFor(i)
+}
+
+func (m *Machine) willing(name string) bool { return m.takes(name) && m.avoid[name] <= m.now }
+
+// nextFor returns the first willing member in an order that is the partition's own (rendezvous hashing, Thaler and Ravishankar 1998).
+func (m *Machine) nextFor(i int) string {
+	best, most := "", uint64(0)
+	for _, name := range m.names {
+		if !m.willing(name) {
+			continue
+		}
+		h := uint64(i)*0x9e3779b97f4a7c15 + 0xcbf29ce484222325
+		for _, c := range []byte(name) {
+			h = (h ^ uint64(c)) * 0x100000001b3
+		}
+		h ^= h >> 29
+		if h *= 0xbf58476d1ce4e5b9; best == "" || h > most {
+			best, most = name, h
+		}
+	}
+	return best
+}
+
+// unreachable: nobody listens there. What was asked of that run is not going to be answered.
+func (m *Machine) unreachable(e Unreachable) {
+	if e.Start != 0 && e.Start < m.start(e.Name) {
+		return
+	}
+	for i := range m.parts {
+		p := &m.parts[i]
+		if p.claim != nil {
+			p.claim.silent(e.Name)
+			m.claimMayEnd(i)
+		}
+		if p.vote != nil && p.vote.target == e.Name {
+			m.voteEnds(i, PROMISE, Hold{})
+		}
+		if p.flip != nil && p.flip.to == e.Name && p.flip.msg.Hold.Start == m.start(e.Name) {
+			p.flip.since = m.now - m.t.Flip - 1
+			m.flipBeat(i)
+		}
+		if p.keeping != nil && p.keeping.to == e.Name {
+			m.missed(i)
+		}
+	}
+}
+
+// forget gives a member up: an operator says that it will not come back.
+func (m *Machine) forget(name string) {
+	if p := m.peers[name]; p != nil && !p.present {
+		m.gone[name] = max(m.gone[name], p.Start)
+		m.names = slices.DeleteFunc(m.names, func(n string) bool { return n == name })
+		m.house()
+	}
+}
+
+// announce says what is held here to everybody, and what this node has heard of those that are gone to nobody.
+func (m *Machine) announce() {
+	if !m.may {
+		return
+	}
+	for i := range m.parts {
+		if s := m.parts[i].state; s == Held || s == Frozen {
+			m.tell(i)
+		}
+	}
+}
+
+// tell announces one hold to everybody.
+func (m *Machine) tell(i int) {
+	p := &m.parts[i]
+	for _, name := range m.names {
+		m.send(name, &Holds{Part(i), p.hold, p.keeper})
+	}
+}
+
+// tellAll answers Who.
+func (m *Machine) tellAll(from Peer) {
+	for i := range m.parts {
+		if p := &m.parts[i]; p.hold.Known() {
+			m.send(from.Name, &Holds{Part(i), p.hold, p.keeper})
+		}
+	}
+}
+
+func (m *Machine) toldHolds(from Peer, h *Holds) {
+	i := h.Of()
+	p := &m.parts[i]
+	m.learn(i, h.Hold)
+	switch c := cmp.Compare(0, p.hold.Compare(h.Hold)); {
+	case c == 0:
+		if h.Keeper != "" && p.state != Held && p.state != Frozen {
+			p.keeper = h.Keeper
+		}
+	case c < 0:
+		m.send(from.Name, &Holds{Part(i), p.hold, p.keeper})
+	}
+}
