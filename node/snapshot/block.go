@@ -33,7 +33,7 @@ const (
 	maxHolder = 64
 )
 
-// appendHead writes what is before the name and the lines, with its checksum.
+// appendHead writes what is before the name and the lines.
 func (p *Partition) appendHead(b []byte) ([]byte, error) {
 	after := p.After.Microseconds()
 	if p.Index < 0 || p.Index >= 1<<16 || len(p.Hold.Name) > maxHolder || len(p.Lines) > MaxLines || after < 0 {
@@ -47,16 +47,15 @@ func (p *Partition) appendHead(b []byte) ([]byte, error) {
 	b = binary.LittleEndian.AppendUint64(b, p.Hold.Start)
 	b = binary.LittleEndian.AppendUint64(b, p.Seq)
 	b = binary.LittleEndian.AppendUint64(b, uint64(after))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(p.Lines)))
-	return binary.LittleEndian.AppendUint32(b, checksum(b)), nil
+	return binary.LittleEndian.AppendUint32(b, uint32(len(p.Lines))), nil
 }
 
-// head reads what appendHead wrote, and says how many bytes follow: name, lines and checksum.
+// head reads what appendHead wrote, and says how many bytes of name and lines follow. Nothing in it is proved yet.
 func (p *Partition) head(b []byte) (name, lines int, err error) {
 	name, lines = int(b[6]), int(binary.LittleEndian.Uint32(b[40:]))
 	after := binary.LittleEndian.Uint64(b[32:])
 	const maxAfter = uint64(366 * 24 * time.Hour / time.Microsecond)
-	if checksum(b[:partHead]) != binary.LittleEndian.Uint32(b[partHead:]) || name > maxHolder || lines > MaxLines || after > maxAfter {
+	if name > maxHolder || lines > MaxLines || after > maxAfter {
 		return 0, 0, fmt.Errorf("%w: the head of a partition is wrong", ErrDamaged)
 	}
 	*p = Partition{

@@ -12,8 +12,8 @@
 //	          fingerprint of the hash key u64, partitions of the cluster u32, length of name u8, of constants u8,
 //	          name of the node, ring constants; checksum of the header
 //	partition "PART", number u16, length of name u8, 0 u8, hold (epoch u64, start ID u64), count of changes u64,
-//	          exported so many µs after the header's time u64, length of lines u32; checksum of these 44 bytes;
-//	          holder's name, lines; checksum of the whole block before it
+//	          exported so many µs after the header's time u64, length of lines u32; holder's name, lines;
+//	          checksum of the whole block
 //	end       "TAIL", count of partitions u32; checksum of all between the header and here
 //
 // Partitions come in order, each once. What lines are is for who writes and reads them to say; to this package they are bytes.

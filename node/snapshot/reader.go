@@ -116,7 +116,7 @@ func read(in io.Reader, size int64, want Cluster, now time.Time, use func(*Parti
 		}
 		switch {
 		case errors.Is(err, errBlock):
-			info.Lost++ // its lengths were right: the next one can be found
+			info.Lost++ // if its lengths are right, the next one will be found
 		case err != nil:
 			info.Lost = max(int(count)-info.Used, info.Lost)
 			return info, err
@@ -133,8 +133,8 @@ func read(in io.Reader, size int64, want Cluster, now time.Time, use func(*Parti
 	}
 }
 
-// errBlock: what a block has in it is damaged, but not how long it is.
-var errBlock = errors.New("damaged within a block")
+// errBlock: the checksum of a block is wrong. It may be as long as it says, all the same.
+var errBlock = errors.New("the checksum of a block is wrong")
 
 // partition reads the next block, or reports the end.
 func (r *reader) partition(p *Partition) (end bool, err error) {
@@ -150,7 +150,7 @@ func (r *reader) partition(p *Partition) (end bool, err error) {
 	if string(b) != partMagic {
 		return false, fmt.Errorf("%w: no partition begins where one should", ErrDamaged)
 	}
-	head := [partHead + 4]byte{}
+	head := [partHead]byte{}
 	copy(head[:], b)
 	if b, err = r.next(len(head) - len(partMagic)); err != nil {
 		return false, cut

@@ -251,13 +251,13 @@ func TestAnyDamage(t *testing.T) {
 	}
 	// Damage in a length costs all that follows.
 	b = bytes.Clone(good)
-	b[at-len("n0")-8]++
+	b[at-len("n0")-4]++
 	if info := try("a length is wrong", b); info.Used != 0 || info.Lost != 3 {
 		t.Errorf("used %d, lost %d; want 0 and 3", info.Used, info.Lost)
 	}
 	// A block that is there twice, or not at all, has good checksums of its own.
 	second := bytes.Index(good[at:], []byte(partMagic)) + at
-	block := good[at-len("n0")-partHead-4 : second]
+	block := good[at-len("n0")-partHead : second]
 	try("one is missing", append(bytes.Clone(good[:second-len(block)]), good[second:]...))
 	if info := try("one is there twice", append(append(bytes.Clone(good[:second]), block...), good[second:]...)); info.Used != 3 {
 		t.Errorf("used %d, want 3", info.Used)
@@ -342,7 +342,6 @@ func TestALyingLength(t *testing.T) {
 	lie := func(lines uint32) []byte {
 		b := bytes.Clone(good)
 		binary.LittleEndian.PutUint32(b[at+40:], lines)
-		binary.LittleEndian.PutUint32(b[at+partHead:], checksum(b[at:at+partHead]))
 		return b
 	}
 	for _, lines := range []uint32{MaxLines + 1, MaxLines, 1 << 31, 1<<32 - 1} {
@@ -356,6 +355,16 @@ func TestALyingLength(t *testing.T) {
 		if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
 			t.Errorf("%d: %d bytes allocated for a file of %d", lines, n, len(b))
 		}
+	}
+	// A file may be as long as it says, and hold more than a partition can have.
+	b := append(lie(MaxLines + 1)[:at+partHead+len("n0")], make([]byte, MaxLines+1)...)
+	b = binary.LittleEndian.AppendUint32(b, checksum(b[at:]))
+	_, err = read(bytes.NewReader(b), int64(len(b)), ours, noon, func(*Partition, time.Duration) error {
+		t.Error("a partition that is too large was used")
+		return nil
+	})
+	if !errors.Is(err, ErrDamaged) {
+		t.Error(err)
 	}
 }
 
