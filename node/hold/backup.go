@@ -179,6 +179,10 @@ func (m *Machine) backedUp(from Peer, r *BackedUp) {
 	if r.Code != Stored {
 		m.calmDown(i, k)
 		switch r.Code {
+		case Lower:
+			if r.Hold.Compare(p.hold) <= 0 {
+				m.avoid[k.to] = m.now + m.t.Refused/5 // it has lines of its own to return first
+			}
 		case NotBase:
 			k.whole = false
 		case NoRoom:

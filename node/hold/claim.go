@@ -79,6 +79,7 @@ func (m *Machine) startClaim(i int) {
 	m.round++
 	c := &claim{id: m.round, target: target, epoch: max(p.floor, p.hold.Epoch, target.Epoch) + 1, sent: m.now}
 	p.claim, p.floor, p.relay = c, c.epoch, ""
+	m.await(i)
 	m.touch(i)
 	if m.on(RuleAsk) {
 		for _, name := range m.asks(p, target) {
@@ -192,6 +193,7 @@ func (m *Machine) finish(i int) {
 	case reach != "" && p.state != Frozen && p.state != Held:
 		m.endClaim(i)
 		p.relay, p.relayEnd = reach, m.now+m.t.Relay
+		m.await(i)
 		p.good, p.goodTill = c.target, m.now+m.t.Good
 	case busy && m.on(RulePromise):
 		m.endClaim(i)

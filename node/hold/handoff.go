@@ -40,6 +40,7 @@ func (m *Machine) handOver(i int) {
 	p.state = Frozen
 	p.flip = &flip{to: to, msg: f, since: m.now, sent: m.now}
 	m.flips++
+	m.await(i)
 	m.touch(i)
 	m.send(to, f)
 }

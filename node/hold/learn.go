@@ -59,6 +59,7 @@ const maxBulk = 32
 func (m *Machine) giveBack(i int) {
 	p := &m.parts[i]
 	r := &p.ret
+	m.await(i)
 	if m.now < r.next || p.hold.Start == m.self.Start {
 		return
 	}
@@ -150,6 +151,7 @@ func (m *Machine) wake(late Age) {
 				m.emit(Freeze{i})
 			}
 			p.unsure, p.retryAt = true, 0
+			m.await(i)
 			m.touch(i)
 			m.startClaim(i)
 		}

@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 
@@ -44,6 +45,8 @@ type Machine struct {
 	flips   int            // under way
 	bulk    map[string]int // whole copies and returns under way, by member
 
+	busy []uint64 // a bit for each partition in which something waits for a time
+
 	out     []Effect
 	touched []int // partitions whose route may have changed in this step
 }
@@ -85,7 +88,7 @@ func New(cfg Config) *Machine {
 	return &Machine{
 		cfg: cfg, t: cfg.Timers, rng: cfg.Rand, self: Peer{Name: cfg.Name, Start: cfg.Start}, parts: make([]part, cfg.Partitions),
 		home: func(int) string { return "" }, backup: func(int, string) string { return "" },
-		peers: map[string]*peer{}, gone: map[string]uint64{}, avoid: map[string]Age{}, bulk: map[string]int{},
+		busy: make([]uint64, (cfg.Partitions+63)/64), peers: map[string]*peer{}, gone: map[string]uint64{}, avoid: map[string]Age{}, bulk: map[string]int{},
 	}
 }
 
@@ -220,36 +223,54 @@ func (m *Machine) received(e Received) {
 	}
 }
 
+// await notes that something in the partition waits for a time.
+func (m *Machine) await(i int) { m.busy[i/64] |= 1 << (i % 64) }
+
 // beat lets what waits for a time go on.
 func (m *Machine) beat() {
-	for i := range m.parts {
-		p := &m.parts[i]
-		if p.claim != nil {
-			m.claimBeat(i)
-		}
-		if p.vote != nil && m.now >= p.vote.until {
-			m.voteEnds(i, PROMISE, Hold{})
-		}
-		if p.flip != nil && p.claim == nil {
-			m.flipBeat(i)
-		}
-		if p.unsure && p.claim == nil && m.now >= p.retryAt {
-			m.startClaim(i)
-		}
-		if p.state == Returning {
-			m.giveBack(i)
-		}
-		if p.relay != "" && m.now >= p.relayEnd {
-			p.relay = ""
-			m.touch(i)
+	for w := range m.busy {
+		for set := m.busy[w]; set != 0; set &= set - 1 {
+			i := w*64 + bits.TrailingZeros64(set)
+			m.beatOf(i)
+			if !m.parts[i].waits() {
+				m.busy[w] &^= 1 << (i % 64)
+			}
 		}
 	}
 }
 
-// Busy reports whether something waits for a time shorter than a tick: a Beat every 2 ms keeps it going.
+func (m *Machine) beatOf(i int) {
+	p := &m.parts[i]
+	if p.claim != nil {
+		m.claimBeat(i)
+	}
+	if p.vote != nil && m.now >= p.vote.until {
+		m.voteEnds(i, PROMISE, Hold{})
+	}
+	if p.flip != nil && p.claim == nil {
+		m.flipBeat(i)
+	}
+	if p.unsure && p.claim == nil && m.now >= p.retryAt {
+		m.startClaim(i)
+	}
+	if p.state == Returning {
+		m.giveBack(i)
+	}
+	if p.relay != "" && m.now >= p.relayEnd {
+		p.relay = ""
+		m.touch(i)
+	}
+}
+
+// waits says whether something in the partition waits for a time.
+func (p *part) waits() bool {
+	return p.claim != nil || p.vote != nil || p.flip != nil || p.unsure || p.state == Returning || p.relay != ""
+}
+
+// Busy reports whether something may wait for a time shorter than a tick: a Beat every 2 ms keeps it going.
 func (m *Machine) Busy() bool {
-	for i := range m.parts {
-		if p := &m.parts[i]; p.claim != nil || p.vote != nil || p.flip != nil || p.unsure || p.state == Returning {
+	for _, set := range m.busy {
+		if set != 0 {
 			return true
 		}
 	}

@@ -19,13 +19,12 @@ const maxReleased = 8
 
 // vote is an Ask that waits for the target's answer to this node's Probe.
 type vote struct {
-	asker    Peer
-	ask      *Ask
-	id       uint64
-	target   string
-	floor    uint64
-	until    Age
-	promised bool
+	asker  Peer
+	ask    *Ask
+	id     uint64
+	target string
+	floor  uint64
+	until  Age
 }
 
 // asked answers a claimer, at once or when its target was probed.
@@ -78,6 +77,7 @@ func (m *Machine) asked(from Peer, a *Ask) {
 	}
 	m.round++
 	p.vote = &vote{asker: from, ask: a, id: m.round, target: t.Name, floor: floor, until: m.now + m.t.Probe}
+	m.await(i)
 	m.send(t.Name, &Probe{Part(i), m.round, t, a.Epoch})
 }
 
