@@ -145,7 +145,4 @@ func (d *decoder) onSplit(n *yaml.Node, into *transport.OnSplit) {
 	case 2:
 		*into = transport.SplitDeny
 	}
-	if *into == transport.SplitShare || *into == transport.SplitDeny {
-		d.at(Warning, n, "", "on_split: %s is not built yet: each side of a split grants in full", n.Value)
-	}
 }
