@@ -42,6 +42,7 @@ const (
 	statusStale             // older than the batch that is remembered, or its answer is gone
 	statusDiffers           // the clusters' constants or hash keys differ
 	statusBusy              // no room to remember another sender
+	statusRefused           // mail: not taken; why is in the text after the head
 	statusCount
 )
 
@@ -99,7 +100,7 @@ func readAnswerHeader(b []byte, h *answerHeader) ([]byte, error) {
 func appendAnswer(b []byte, e *Entry, a *Answer) []byte {
 	code, holder, granted := a.Code, a.Holder, min(a.Granted, e.Times)
 	switch code {
-	case Decided, Moved, Wait:
+	case Decided, Moved, Wait, Unsent:
 	default:
 		code = Failed
 	}
@@ -176,7 +177,7 @@ func readAnswer(b []byte, x expected, a *Answer, holder func([]byte) string) ([]
 		return nil, errShort
 	}
 	a.Code, a.Via = Code(b[0]), transport.Via(b[1])
-	if a.Code != Decided && a.Code != Moved && a.Code != Wait && a.Code != Failed || a.Via > transport.ViaUnavailable || b[2] != 0 {
+	if a.Code != Decided && a.Code != Moved && a.Code != Wait && a.Code != Failed && a.Code != Unsent || a.Via > transport.ViaUnavailable || b[2] != 0 {
 		return nil, errCode
 	}
 	n := int(b[3])

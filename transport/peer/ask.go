@@ -16,8 +16,9 @@ const (
 	Moved               // not held there: ask Holder, whose epoch is at least Epoch
 	Wait                // frozen, or not sure yet: ask the same member again in a moment
 	Expired             // the deadline passed before it was sent or answered; nothing was spent if it was not sent
-	Failed              // the member could not be reached, or has been restarted since
+	Failed              // the member was asked and did not answer, or could not tell: it may have decided, or not
 	Shed                // the pipe's queue is full
+	Unsent              // surely decided by nobody: no connection, circuit open, pipe closed, or refused unread
 )
 
 // An Ask is one check on its way to the member that is believed to hold its partition. The node that was asked fills
@@ -34,6 +35,13 @@ type Ask struct {
 	Receipt  bucket.Receipt
 	Deadline time.Time
 	Each     bool // the states of all wants are wanted: Outcome.Each is as long as Wants
+	// Failed says: the hold of Epoch did not answer me. It is for the member that is to claim in its place.
+	Failed bool
+	// Through says: put this to the holder, whom I cannot reach, and bring me the answer. Such asks wait for two members,
+	// and have a lane of their own.
+	Through bool
+	// OnSplit is that of the check.
+	OnSplit transport.OnSplit
 
 	// The answer.
 	Code    Code
@@ -59,6 +67,21 @@ type Decider interface {
 	Now() bucket.Instant
 }
 
+// A Relayer is a Decider that also relays: it puts asks with Through to the holder, for members that cannot reach it. Where
+// a server's Decider is none, those asks are answered with Unsent.
+type Relayer interface {
+	// Relay answers all entries of a batch. It may block, for no longer than the entries' Left. Whoever relays sends plain asks,
+	// so an ask is relayed once and never goes round. All that the items point to is used again once it has returned.
+	Relay(now bucket.Instant, batch []RelayItem)
+}
+
+// A RelayItem is an entry to be relayed, and where its answer goes. As for Decide, the outcomes have room for the states that
+// are asked for.
+type RelayItem struct {
+	*Entry
+	*Answer
+}
+
 // An Entry is one ask, or several alike ones folded, as it arrives.
 type Entry struct {
 	Partition uint16
@@ -68,6 +91,9 @@ type Entry struct {
 	Times     uint32 // 1 unless folded; then Hits > 0
 	Receipt   bucket.Receipt
 	Each      bool
+	Failed    bool // the hold of Epoch did not answer the asker
+	Through   bool // to be relayed to the holder
+	OnSplit   transport.OnSplit
 	// Left is how long the asker goes on waiting, in milliseconds, as it was when the batch was made; of folded asks
 	// the longest. At most 65.535 s.
 	Left time.Duration

@@ -20,17 +20,20 @@ const (
 	batchAnswer
 	controlAsk
 	controlAnswer
+	mailAsk
+	mailAnswer
 	domains
 )
 
-var domainNames = [domains]string{"ask " + BatchPath, "answer " + BatchPath, "ask " + ControlPath, "answer " + ControlPath}
+var domainNames = [domains]string{"ask " + BatchPath, "answer " + BatchPath, "ask " + ControlPath, "answer " + ControlPath,
+	"ask " + MailPath, "answer " + MailPath}
 
 // An Auth signs and checks bodies under the cluster's secret. It keeps strangers from asking, from answering, and from
 // changing what is said. An answer is signed together with the MAC of what it answers, so it fits no other request.
 //
 // It does not keep anybody from reading, nor from sending a recorded request again; that is harmless: a batch's (start
 // ID, lane, sequence) are under the MAC, the server never decides one twice, and a restarted server has
-// another start ID, which is under the MAC too. Control messages must bear being repeated.
+// another start ID, which is under the MAC too. So it is with mail. Control messages must bear being repeated.
 //
 // Its methods may be called from many goroutines. A nil Auth signs nothing and accepts everything: a cluster without a
 // secret.

@@ -229,6 +229,7 @@ func (p *Pipe) controlOnce(ctx context.Context, ask, answer Message) error {
 		return err
 	}
 	p.stats.Controls.Add(1)
+	p.heardNow()
 	return nil
 }
 
@@ -269,9 +270,10 @@ func (p *Pipe) exchangeControl(ctx context.Context, k *link, request []byte) ([]
 		if k, err = dial(ctx, &p.cfg, until); err != nil {
 			return nil, nil, err
 		}
+		p.controlWire.hold(k)
 	}
 	stop := context.AfterFunc(ctx, k.close)
-	body, keep, err := k.exchange(request, MaxControl, until)
+	body, keep, _, err := k.exchange(request, MaxControl, until)
 	if !stop() {
 		keep = false
 	}

@@ -41,7 +41,7 @@ func TestHelloTellsWhatDiffers(t *testing.T) {
 				t.Errorf("%v\nmust say %s", err, x.says)
 			}
 			// Who did not say hello is refused all the same, and nothing is spent.
-			if a.Code != Failed || d.total(7) != 0 {
+			if a.Code != Unsent || d.total(7) != 0 {
 				t.Errorf("code %d, %d spent", a.Code, d.total(7))
 			}
 		})

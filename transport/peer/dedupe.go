@@ -46,6 +46,7 @@ type sender struct {
 	start uint64
 	last  time.Time
 	lanes [MaxLanes]laneMemory
+	mail  [mailLanes]uint64 // latest sequences
 }
 
 type laneMemory struct {
@@ -66,6 +67,30 @@ func newMemory(stats *ServerStats) *memory {
 func (m *memory) find(h *header, now time.Time) (*laneMemory, status) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	s, st := m.senderLocked(h, now)
+	if st != statusDone {
+		return nil, st
+	}
+	return &s.lanes[h.lane], statusDone
+}
+
+// mail takes note of a packet, or says why it is refused.
+func (m *memory) mail(h *header, now time.Time) status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, st := m.senderLocked(h, now)
+	if st != statusDone {
+		return st
+	}
+	if h.sequence <= s.mail[h.lane] {
+		return statusStale
+	}
+	s.mail[h.lane] = h.sequence
+	return statusDone
+}
+
+// senderLocked returns who sent something, and makes a new start of it known.
+func (m *memory) senderLocked(h *header, now time.Time) (*sender, status) {
 	if now.Sub(m.swept) > idleAnswers/4 {
 		m.sweepLocked(now)
 	}
@@ -86,7 +111,7 @@ func (m *memory) find(h *header, now time.Time) (*laneMemory, status) {
 		m.senders[string(h.name)] = s
 	}
 	s.last = now
-	return &s.lanes[h.lane], statusDone
+	return s, statusDone
 }
 
 // begin says what to do with a batch: fresh means decide it, and then finish. Otherwise again is appended to dst and

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/transport"
 )
 
 // A batch on the wire, little-endian:
@@ -15,6 +16,7 @@ import (
 //	entry  partition 2, wants 1, flags 1, times 4, ms left 2, zero 2, hits 8, epoch 8, receipt 8, key 8, then the wants
 //	want   line 8, count 4, burst 4, algorithm 1, flags 1
 //
+// The flags of an entry are 1 all states are wanted, 2 the hold did not answer, 4 relay it, 8 and 16 what to do on a split.
 // The window of a limit is not there: its line's ID has it. Entries are fixed records so that two asks
 // alike are equal bytes, which is how they are folded.
 const (
@@ -27,7 +29,12 @@ const (
 	entryTimes = 4
 	entryHits  = 12
 
-	flagEach        = 1
+	flagEach    = 1
+	flagFailed  = 2
+	flagThrough = 4
+	splitShift  = 3 // two bits of transport.OnSplit
+	splitMask   = 3 << splitShift
+
 	flagShadow      = 1
 	flagCountDenied = 2
 )
@@ -40,6 +47,7 @@ var (
 	errLane    = errors.New("peer: lane out of range")
 	errName    = errors.New("peer: a member's name has 1 to 64 bytes")
 	errTrail   = errors.New("peer: bytes after the last entry")
+	errThrough = errors.New("peer: entries to be relayed have a lane of their own")
 )
 
 // A header is the head of a batch. Name points into the frame.
@@ -107,9 +115,7 @@ func appendEntry(b []byte, a *Ask, left uint16) []byte {
 	var e [entrySize]byte
 	binary.LittleEndian.PutUint16(e[0:], a.Partition)
 	e[2] = byte(len(a.Wants))
-	if a.Each {
-		e[3] = flagEach
-	}
+	e[3] = entryFlags(a)
 	binary.LittleEndian.PutUint32(e[entryTimes:], 1)
 	binary.LittleEndian.PutUint16(e[8:], left)
 	binary.LittleEndian.PutUint64(e[entryHits:], uint64(a.Hits))
@@ -136,6 +142,20 @@ func appendEntry(b []byte, a *Ask, left uint16) []byte {
 	return b
 }
 
+func entryFlags(a *Ask) byte {
+	flags := byte(a.OnSplit) << splitShift & splitMask
+	if a.Each {
+		flags |= flagEach
+	}
+	if a.Failed {
+		flags |= flagFailed
+	}
+	if a.Through {
+		flags |= flagThrough
+	}
+	return flags
+}
+
 // setTimes and setLeft change an entry that has been appended.
 func setTimes(entry []byte, times uint32) { binary.LittleEndian.PutUint32(entry[entryTimes:], times) }
 
@@ -155,11 +175,12 @@ func readEntry(b []byte, e *Entry, wants *[bucket.MaxWants]bucket.Want) ([]byte,
 	if n < 1 || n > bucket.MaxWants {
 		return nil, errWants
 	}
-	if b[3]&^flagEach != 0 || b[10] != 0 || b[11] != 0 {
+	if b[3]&^(flagEach|flagFailed|flagThrough|splitMask) != 0 || b[10] != 0 || b[11] != 0 {
 		return nil, errFlags
 	}
 	e.Partition = binary.LittleEndian.Uint16(b)
-	e.Each = b[3]&flagEach != 0
+	e.Each, e.Failed, e.Through = b[3]&flagEach != 0, b[3]&flagFailed != 0, b[3]&flagThrough != 0
+	e.OnSplit = transport.OnSplit(b[3] & splitMask >> splitShift)
 	e.Times = binary.LittleEndian.Uint32(b[entryTimes:])
 	e.Left = time.Duration(binary.LittleEndian.Uint16(b[8:])) * time.Millisecond
 	e.Hits = int64(binary.LittleEndian.Uint64(b[entryHits:]))
@@ -191,10 +212,13 @@ func readEntry(b []byte, e *Entry, wants *[bucket.MaxWants]bucket.Want) ([]byte,
 
 // validBatch walks all entries after the head, so that a batch is good as a whole before its first hit is spent. It
 // returns how many asks there are, folded ones counted.
-func validBatch(b []byte, count, partitions int, e *Entry, wants *[bucket.MaxWants]bucket.Want) (asks int, err error) {
-	for range count {
+func validBatch(b []byte, h *header, partitions int, e *Entry, wants *[bucket.MaxWants]bucket.Want) (asks int, err error) {
+	for range h.count {
 		if b, err = readEntry(b, e, wants); err != nil {
 			return 0, err
+		}
+		if e.Through != (h.lane == throughLane) {
+			return 0, errThrough
 		}
 		if err = validAsk(e.Partition, partitions, e.Wants, e.Hits, e.Times, e.Receipt, e.Each); err != nil {
 			return 0, err

@@ -31,7 +31,7 @@ func readBatch(b []byte) (header, []Entry, error) {
 	}
 	var e Entry
 	var wants [bucket.MaxWants]bucket.Want
-	if _, err := validBatch(rest, h.count, partitions, &e, &wants); err != nil {
+	if _, err := validBatch(rest, &h, partitions, &e, &wants); err != nil {
 		return h, nil, err
 	}
 	var all []Entry
@@ -54,6 +54,7 @@ func TestAnAskArrivesAsItWasSent(t *testing.T) {
 	for range 2000 {
 		a := randomAsk(c, 0, r)
 		a.Epoch, a.Receipt = r.Uint64(), 0
+		a.Failed, a.OnSplit = r.IntN(2) == 0, transport.OnSplit(r.IntN(4))
 		if a.Hits < 0 {
 			a.Receipt = bucket.Receipt(r.Uint64())
 		}
@@ -65,7 +66,7 @@ func TestAnAskArrivesAsItWasSent(t *testing.T) {
 		if h.lane != 1 || h.cluster != 3 || h.start != 100 || h.target != 200 || h.sequence != 5 || string(h.name) != "n0" {
 			t.Fatalf("%+v", h)
 		}
-		want := Entry{Partition: a.Partition, Epoch: a.Epoch, Wants: a.Wants, Hits: a.Hits, Times: 1, Receipt: a.Receipt, Each: a.Each, Left: 1234 * time.Millisecond}
+		want := Entry{Partition: a.Partition, Epoch: a.Epoch, Wants: a.Wants, Hits: a.Hits, Times: 1, Receipt: a.Receipt, Each: a.Each, Failed: a.Failed, OnSplit: a.OnSplit, Left: 1234 * time.Millisecond}
 		if !reflect.DeepEqual(got[0], want) {
 			t.Fatalf("got %+v\nwant %+v", got[0], want)
 		}
@@ -93,7 +94,7 @@ func TestAnAnswerArrivesAsItWasSent(t *testing.T) {
 			}
 			return o
 		}
-		a := Answer{Code: []Code{Decided, Decided, Moved, Wait, Failed}[r.IntN(5)], Via: transport.Via(r.IntN(6)), HoldEpoch: r.Uint64(), Holder: []string{"", "n2"}[r.IntN(2)]}
+		a := Answer{Code: []Code{Decided, Decided, Moved, Wait, Failed, Unsent}[r.IntN(6)], Via: transport.Via(r.IntN(6)), HoldEpoch: r.Uint64(), Holder: []string{"", "n2"}[r.IntN(2)]}
 		none := bucket.Outcome{Each: []bucket.State{}}
 		a.Allowed, a.Denied = none, none
 		if a.Code == Decided {
@@ -183,7 +184,10 @@ func TestEachRuleOfAFrame(t *testing.T) {
 		{"no wants", func(a *Ask) {}, bytesAt(head+2, 0), errWants},
 		{"too many wants", func(a *Ask) {}, bytesAt(head+2, 65), errWants},
 		{"more wants than bytes", func(a *Ask) {}, bytesAt(head+2, 2), errShort},
-		{"flags of an entry", func(a *Ask) {}, bytesAt(head+3, 2), errFlags},
+		{"flags of an entry", func(a *Ask) {}, bytesAt(head+3, 32), errFlags},
+		{"to be relayed, in another lane", func(a *Ask) { a.Through = true }, as, errThrough},
+		{"not to be relayed, in that lane", func(a *Ask) {}, bytesAt(5, throughLane), errThrough},
+		{"to be relayed", func(a *Ask) { a.Through = true }, bytesAt(5, throughLane), nil},
 		{"flags of a want", func(a *Ask) {}, bytesAt(head+entrySize+17, 4), errFlags},
 		{"zero bytes", func(a *Ask) {}, bytesAt(head+10, 1), errFlags},
 		{"trailing bytes", func(a *Ask) {}, func(b []byte) []byte { return append(b, 0) }, errTrail},
@@ -253,7 +257,7 @@ func TestEachRuleOfAnAnswer(t *testing.T) {
 		{"more entries than bytes", 6, []byte{200}, errShort},
 		{"too many entries", 6, []byte{255, 255}, errShort},
 		{"pending", entry, []byte{0}, errCode},
-		{"unknown code", entry, []byte{7}, errCode},
+		{"unknown code", entry, []byte{byte(Unsent) + 1}, errCode},
 		{"shed", entry, []byte{byte(Shed)}, errCode},
 		{"unknown via", entry + 1, []byte{6}, errCode},
 		{"zero byte", entry + 2, []byte{1}, errCode},
@@ -314,7 +318,7 @@ func FuzzBatch(f *testing.F) {
 		if n := spentBytes(func() {
 			var rest []byte
 			if rest, err = readHeader(b, &h); err == nil {
-				_, err = validBatch(rest, h.count, partitions, &e, &wants)
+				_, err = validBatch(rest, &h, partitions, &e, &wants)
 			}
 		}); n > budget(0) {
 			t.Fatalf("%d bytes allocated", n)
@@ -331,7 +335,7 @@ func FuzzBatch(f *testing.F) {
 		for i := range entries {
 			x := &entries[i]
 			at := len(again)
-			again = appendEntry(again, &Ask{Partition: x.Partition, Epoch: x.Epoch, Wants: x.Wants, Hits: x.Hits, Receipt: x.Receipt, Each: x.Each}, uint16(x.Left/time.Millisecond))
+			again = appendEntry(again, &Ask{Partition: x.Partition, Epoch: x.Epoch, Wants: x.Wants, Hits: x.Hits, Receipt: x.Receipt, Each: x.Each, Failed: x.Failed, Through: x.Through, OnSplit: x.OnSplit}, uint16(x.Left/time.Millisecond))
 			setTimes(again[at:], x.Times)
 		}
 		if !bytes.Equal(b, again) {

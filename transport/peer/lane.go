@@ -26,8 +26,9 @@ import (
 // The one moment in which the lane reads the question is the making of a batch, without the lock. The sweep leaves
 // the flight alone then (making), and comes back a few milliseconds later: so no question changes hands under the lane.
 type lane struct {
-	p  *Pipe
-	id uint8
+	p              *Pipe
+	id             uint8
+	attempt, total time.Duration
 
 	mu     sync.Mutex // protects following
 	cond   sync.Cond  // the goroutine waits here; signalled by Call.Post and Close
@@ -77,7 +78,10 @@ var lanesMade atomic.Uint64
 const sequenceBits = 42
 
 func newLane(p *Pipe, id uint8) *lane {
-	l := &lane{p: p, id: id, sequence: lanesMade.Add(1) << sequenceBits}
+	l := &lane{p: p, id: id, attempt: p.cfg.Attempt, total: p.cfg.Total, sequence: lanesMade.Add(1) << sequenceBits}
+	if id == throughLane {
+		l.attempt, l.total = 2*l.attempt, 2*l.total // two members in a row
+	}
 	l.cond.L = &l.mu
 	l.timer = time.AfterFunc(time.Hour, l.sweep)
 	l.timer.Stop()
@@ -92,7 +96,7 @@ func (l *lane) push(a *Ask, deadline int64) Code {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		return Failed
+		return Unsent
 	}
 	if len(l.queue)+len(l.flight)-l.done >= l.p.cfg.MaxQueue {
 		l.mu.Unlock()
@@ -119,7 +123,6 @@ func (s *slot) claim() bool { return atomic.CompareAndSwapUint32(&s.a.ticket, s.
 
 // run is the lane's goroutine.
 func (l *lane) run() {
-	defer l.p.lanesDone.Done()
 	for l.take() {
 		if l.p.down() {
 			l.failRest()
@@ -128,13 +131,13 @@ func (l *lane) run() {
 		sent := l.make()
 		if len(l.batch.entries) > 0 {
 			l.p.stats.InFlight.Add(1)
-			body, err := l.send()
+			body, code, err := l.send()
 			if err == nil {
-				err = l.answer(body)
+				code, err = Failed, l.answer(body)
 			}
 			l.p.stats.InFlight.Add(-1)
 			if err != nil {
-				l.fail(l.flight[l.done:sent])
+				l.fail(l.flight[l.done:sent], code)
 			}
 			l.tell()
 		}
@@ -261,12 +264,12 @@ func (l *lane) answer(body []byte) (err error) {
 	return nil
 }
 
-// fail answers asks with Failed, if nobody has answered them yet.
-func (l *lane) fail(slots []slot) {
+// fail answers asks with Failed or Unsent, if nobody has answered them yet.
+func (l *lane) fail(slots []slot, code Code) {
 	n := 0
 	for i := range slots {
 		if s := &slots[i]; s.claim() {
-			s.a.Code = Failed
+			s.a.Code = code
 			l.tellLater(s.c)
 			n++
 		}
@@ -275,15 +278,15 @@ func (l *lane) fail(slots []slot) {
 	l.p.stats.Failed.Add(uint64(n))
 }
 
-// failRest fails all that waits in the lane.
+// failRest fails all that waits in the lane: none of it was sent.
 func (l *lane) failRest() {
 	l.mu.Lock()
 	l.making = false
 	queue := l.queue
 	l.queue = nil
 	l.mu.Unlock()
-	l.fail(l.flight[l.done:])
-	l.fail(queue)
+	l.fail(l.flight[l.done:], Unsent)
+	l.fail(queue, Unsent)
 	l.mu.Lock()
 	l.done = len(l.flight)
 	if l.queue == nil {

@@ -14,8 +14,21 @@ const (
 	MaxTimes = 1 << 16
 	// MaxName bounds the bytes of a member's name.
 	MaxName = 64
-	// MaxLanes bounds the lanes of a pipe: the server remembers one answer for each.
+	// MaxLanes bounds the lanes of a pipe: the server remembers one answer for each. The last one is for asks that are
+	// relayed.
 	MaxLanes = 8
+	// throughLane is where asks with Through go.
+	throughLane = MaxLanes - 1
+	// MaxMail bounds a packet of mail. What a partition of some 100,000 lines takes; there is nothing to be gained from larger
+	// ones, a packet is in memory whole.
+	MaxMail = 8 << 20
+	// maxMailFrame bounds what the packet comes in.
+	maxMailFrame = MaxMail + mailHead + MaxName + macSize
+	// smallMail is what a connection may bring without asking for room.
+	smallMail = 64 << 10
+	// maxMailRoom bounds the memory of all larger packets that are being received: backups of several members at once, not all
+	// that a large cluster could send.
+	maxMailRoom = 64 << 20
 	// MaxControl bounds a control message's bytes.
 	MaxControl = 1 << 20
 	// maxHead bounds the head of an HTTP request or answer; ours take about 100 bytes.
@@ -34,14 +47,18 @@ const (
 	Total = 250 * time.Millisecond
 	// Down is how long a pipe that failed fails its asks at once.
 	Down = 300 * time.Millisecond
+	// MailAttempt is how long an urgent packet of mail waits for its answer; one with lines waits bulkAttempts times as long.
+	MailAttempt  = 100 * time.Millisecond
+	bulkAttempts = 20
 	// sweepGap is the least time between two sweeps of a lane: how much later than its deadline an ask may be answered.
 	sweepGap = 4 * time.Millisecond
 	// maxTries bounds how often a batch is sent, so that a member that hangs up at once is not hammered.
 	maxTries = 8
 )
 
-// Paths of the two kinds of request.
+// Paths of the three kinds of request.
 const (
 	BatchPath   = "/peer/v1/batch"
 	ControlPath = "/peer/v1/control"
+	MailPath    = "/peer/v1/mail"
 )

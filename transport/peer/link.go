@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -54,7 +55,7 @@ func (e httpError) Error() string {
 	case fasthttp.StatusForbidden:
 		return "answered 403: the cluster secrets differ"
 	case fasthttp.StatusServiceUnavailable:
-		return "answered 503: shutting down"
+		return "answered 503: shutting down, or no room"
 	}
 	return fmt.Sprintf("answered %d: is that port a peer's, of the same version?", int(e))
 }
@@ -70,22 +71,55 @@ func dial(ctx context.Context, cfg *PipeConfig, until time.Time) (*link, error) 
 }
 
 // exchange sends a request and returns the body of the answer, which is good until the next exchange. keep is false if
-// the connection is of no more use.
-func (k *link) exchange(request []byte, most int, until time.Time) (body []byte, keep bool, err error) {
+// the connection is of no more use; sent is false if the request cannot have arrived whole.
+func (k *link) exchange(request []byte, most int, until time.Time) (body []byte, keep, sent bool, err error) {
 	if err := k.conn.SetDeadline(until); err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
 	if _, err := k.conn.Write(request); err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
 	if err := k.resp.ReadLimitBody(k.br, most); err != nil {
-		return nil, false, err
+		return nil, false, true, err
 	}
 	keep = !k.resp.ConnectionClose()
 	if code := k.resp.StatusCode(); code != fasthttp.StatusOK {
-		return nil, keep, httpError(code)
+		return nil, keep, true, httpError(code)
 	}
-	return k.resp.Body(), keep, nil
+	return k.resp.Body(), keep, true, nil
+}
+
+// A wire is where a user of a link keeps it, so that others can hang up.
+type wire struct {
+	mu     sync.Mutex // protects following
+	link   *link
+	closed bool
+}
+
+// hold makes the link the wire's. False: the wire was closed meanwhile, and so is the link.
+func (w *wire) hold(k *link) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.link = k
+	if w.closed {
+		k.close()
+	}
+	return !w.closed
+}
+
+// cut closes the connection, and leaves it to the user of the link to notice.
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.link.close()
+}
+
+// close closes the connection, and those that come after.
+func (w *wire) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	w.link.close()
 }
 
 func (k *link) close() {

@@ -29,17 +29,28 @@ type PipeConfig struct {
 	// Auth is nil where the cluster has no secret.
 	Auth *Auth
 
-	// Lanes is how many batches may be in flight at once, 1 to MaxLanes; all asks of a call go through one lane.
+	// Lanes is how many batches may be in flight at once, 1 to MaxLanes−1; all asks of a call go through one lane.
 	// Default 1, which costs the least, because batches are larger: with 64 callers over loopback an ask took 1.9–2.2
 	// µs of CPU, both ends together, with one lane, 1.9–2.7 with two, 2.4–3.4 with four (BenchmarkLoopback). More
-	// lanes are for members so far away that a round trip is long beside the work.
+	// lanes are for members so far away that a round trip is long beside the work. One more lane is for asks with Through; it
+	// begins with the first of them, and waits twice as long.
 	Lanes int
 	// MaxQueue is how many asks a lane holds, in flight or not, before it sheds. Default 65536.
 	MaxQueue int
 	// Attempt, Total and Down default to the package's constants. With Total = Attempt nothing is waited for twice.
 	Attempt, Total, Down time.Duration
 
-	// Dial makes connections; nil is TCP.
+	// Mail is asked for the next packet of a lane: it appends it to dst and returns the whole, or returns dst as it is if there is
+	// nothing to send. It is called from one goroutine a lane, when the packet before is answered, so what
+	// gathers meanwhile goes together; say with Poke that there is something. A packet has at most MaxMail bytes. nil: no mail.
+	Mail func(lane MailLane, dst []byte) []byte
+	// Undelivered says that a packet was not delivered, or perhaps not: it is not sent again. See Pipe.Poke for the errors. It is
+	// called from the lane's goroutine, which waits for it, and must not close the pipe. nil: nobody is told.
+	Undelivered func(lane MailLane, err error)
+	// MailAttempt is how long an urgent packet waits for its answer, and a bulk one 20 times as long. Default MailAttempt.
+	MailAttempt time.Duration
+
+	// Dial makes connections; nil is TCP. A refused connection must be told by an error that wraps syscall.ECONNREFUSED.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Stats may be shared between pipes; nil makes new ones.
 	Stats *PipeStats
@@ -59,13 +70,21 @@ type Pipe struct {
 	frameAt  int
 
 	downUntil atomic.Int64 // 0: healthy; forever: the member has started again
+	goneErr   atomic.Pointer[error]
+	heard     atomic.Int64 // when the member last answered; 0: never
+	cuts      atomic.Uint64
 	lanes     []*lane
+	through   atomic.Pointer[lane] // nil until it is needed
+	mail      []*mailLane
 	lanesDone sync.WaitGroup
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 
-	control chan *link // holds the control connection, or nil for none, while nobody uses it
-	closing sync.Once
+	control     chan *link // holds the control connection, or nil for none, while nobody uses it
+	controlWire wire       // the same connection, for Disconnect
+	closing     sync.Once
+	mu          sync.Mutex // protects following, and the making of the lane of Through asks
+	closed      bool
 
 	names atomic.Pointer[map[string]string] // of holders, so that Moved allocates nothing
 }
@@ -78,7 +97,11 @@ var (
 	ErrRestarted  = errors.New("member has started again: make a new pipe to its new start ID")
 	ErrSuperseded = errors.New("member knows a later start of this node's name: two nodes have one name, or this one's clock went back before it started")
 	ErrDiffers    = errors.New("member belongs to a cluster with other constants or another hash key")
-	errRefused    = errors.New("member refused the batch")
+	// ErrUnreachable says that nobody listens there: the host answered, and refused the connection. A member that does not answer,
+	// or cannot be reached over the network, is another error.
+	ErrUnreachable  = errors.New("nobody listens there")
+	errRefused      = errors.New("member refused the batch")
+	errDisconnected = errors.New("this node hung up, because it was stopped for a while")
 )
 
 // NewPipe returns a pipe. It connects when the first ask is sent, or by Hello. Close ends it.
@@ -92,7 +115,7 @@ func NewPipe(cfg PipeConfig) (*Pipe, error) {
 	if err := cfg.Hello.valid(); err != nil {
 		return nil, fmt.Errorf("make a pipe to %q: %w", cfg.Peer.Name, err)
 	}
-	cfg.Lanes = min(max(cfg.Lanes, 1), MaxLanes)
+	cfg.Lanes = min(max(cfg.Lanes, 1), MaxLanes-1)
 	if cfg.MaxQueue <= 0 {
 		cfg.MaxQueue = 1 << 16
 	}
@@ -104,6 +127,9 @@ func NewPipe(cfg PipeConfig) (*Pipe, error) {
 	}
 	if cfg.Down <= 0 {
 		cfg.Down = Down
+	}
+	if cfg.MailAttempt <= 0 {
+		cfg.MailAttempt = MailAttempt
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
@@ -131,16 +157,23 @@ func NewPipe(cfg PipeConfig) (*Pipe, error) {
 	for i := range cfg.Lanes {
 		p.lanes = append(p.lanes, newLane(p, uint8(i)))
 	}
-	p.lanesDone.Add(len(p.lanes))
+	if cfg.Mail != nil {
+		for i := range mailLanes {
+			p.mail = append(p.mail, newMailLane(p, i))
+		}
+	}
 	for _, l := range p.lanes {
-		go l.run()
+		p.lanesDone.Go(l.run)
+	}
+	for _, l := range p.mail {
+		p.lanesDone.Go(l.run)
 	}
 	return p, nil
 }
 
 // Send hands an ask to the pipe; it never blocks. The ask is answered when Call.Wait returns, with a Code of Decided,
-// Moved, Wait, Expired, Failed or Shed; the last two may be its Code already when Send returns. An ask that was
-// answered with anything but Expired may be sent again before the call is put back, by any pipe.
+// Moved, Wait, Expired, Failed, Unsent or Shed; the last three may be its Code already when Send returns. An ask that was
+// answered with anything but Expired may be sent again before the call is put back, by any pipe. After Failed it may count twice.
 func (p *Pipe) Send(a *Ask) {
 	a.Code = Pending
 	if err := validAsk(a.Partition, p.cfg.Hello.Partitions, a.Wants, a.Hits, 1, a.Receipt, a.Each); err != nil {
@@ -153,15 +186,18 @@ func (p *Pipe) Send(a *Ask) {
 	}
 	if p.down() {
 		p.stats.Failed.Add(1)
-		a.Code = Failed
+		a.Code = Unsent
 		return
 	}
 	l := p.lanes[a.call.lane%uint32(len(p.lanes))]
+	if a.Through {
+		l = p.relayLane()
+	}
 	switch code := l.push(a, int64(a.Deadline.Sub(p.base))); code {
 	case Shed:
 		p.stats.Shed.Add(1)
 		a.Code = code
-	case Failed:
+	case Unsent:
 		p.stats.Failed.Add(1)
 		a.Code = code
 	}
@@ -180,17 +216,73 @@ func (p *Pipe) Gone() bool { return p.downUntil.Load() == forever }
 // Stats returns the pipe's counters.
 func (p *Pipe) Stats() *PipeStats { return p.stats }
 
+// LastHeard returns when the member last answered anything, a batch, mail or a control message; zero for never.
+func (p *Pipe) LastHeard() time.Time {
+	if at := p.heard.Load(); at != 0 {
+		return p.base.Add(time.Duration(at))
+	}
+	return time.Time{}
+}
+
+func (p *Pipe) heardNow() { p.heard.Store(max(p.now(), 1)) }
+
 // Close ends the pipe: asks that are not answered yet fail, connections are closed, and no goroutine is left when it
-// returns. A batch in flight may still be decided by the member.
+// returns. A batch in flight may still be decided by the member. Mail that was not asked for yet stays where it is.
 func (p *Pipe) Close() {
 	p.closing.Do(func() {
 		p.cancel()
-		for _, l := range p.lanes {
+		p.mu.Lock()
+		p.closed = true
+		p.mu.Unlock()
+		for _, l := range p.allLanes() {
 			l.close()
+		}
+		for _, l := range p.mail {
+			l.wire.close()
 		}
 		p.lanesDone.Wait()
 		(<-p.control).close() // and nobody gets it any more
 	})
+}
+
+// Disconnect breaks all connections: for a node that was stopped for a while, where all that waits in them is old. Asks in flight
+// fail, those that still wait are sent over new connections; mail in flight is undelivered. What the pipe knew of the member's health
+// is forgotten too: this node was the one that did not answer.
+func (p *Pipe) Disconnect() {
+	p.cuts.Add(1)
+	for _, l := range p.allLanes() {
+		l.cut()
+	}
+	for _, l := range p.mail {
+		l.wire.cut()
+	}
+	p.controlWire.cut()
+	p.healthy()
+}
+
+func (p *Pipe) allLanes() []*lane {
+	if l := p.through.Load(); l != nil {
+		return append(p.lanes[:len(p.lanes):len(p.lanes)], l)
+	}
+	return p.lanes
+}
+
+// relayLane returns the lane of Through asks. Most pipes never need one.
+func (p *Pipe) relayLane() *lane {
+	if l := p.through.Load(); l != nil {
+		return l
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.through.Load()
+	if l == nil {
+		l = newLane(p, throughLane)
+		if l.closed = p.closed; !l.closed {
+			p.through.Store(l)
+			p.lanesDone.Go(l.run)
+		}
+	}
+	return l
 }
 
 // now is a moment of this pipe, in nanoseconds since it was made.
@@ -222,6 +314,7 @@ func (p *Pipe) trip(err error) {
 }
 
 func (p *Pipe) gone(err error) {
+	p.goneErr.Store(&err)
 	if p.downUntil.Swap(forever) != forever {
 		p.log.Info("pipe ends", "err", err)
 	}

@@ -14,14 +14,14 @@ func TestARestartedMemberFailsThePipeForGood(t *testing.T) {
 		d := newCounters()
 		x := newPair(t, d, func(_ *PipeConfig, sc *ServerConfig) { sc.Self.StartID++ })
 		defer x.close()
-		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Failed {
+		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Unsent {
 			t.Errorf("code %d", a.Code)
 		}
 		time.Sleep(time.Hour)
 		if !x.pipe.Gone() || x.pipe.Healthy() {
 			t.Error("the pipe still believes in the old start")
 		}
-		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Failed || d.total(7) != 0 {
+		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Unsent || d.total(7) != 0 {
 			t.Errorf("code %d, %d spent", a.Code, d.total(7))
 		}
 	})
@@ -43,7 +43,7 @@ func TestASenderIsSupersededByItsNewStart(t *testing.T) {
 		}
 		defer next.Close()
 		ask(t, next, 7, 1, 10)
-		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Failed || d.total(7) != 2 {
+		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Unsent || d.total(7) != 2 {
 			t.Errorf("code %d, %d spent", a.Code, d.total(7))
 		}
 		if a := ask(t, next, 7, 1, 10); a.Code != Decided {
@@ -65,11 +65,11 @@ func TestCloseFailsWhatIsPending(t *testing.T) {
 		x.pipe.Send(fill(c, 1, 8, 1, want(8, 10)))
 		go x.pipe.Close()
 		c.Wait()
-		if c.Asks[0].Code != Failed || c.Asks[1].Code != Failed {
+		if c.Asks[0].Code != Failed || c.Asks[1].Code != Unsent {
 			t.Errorf("codes %d and %d", c.Asks[0].Code, c.Asks[1].Code)
 		}
 		x.pipe.Send(&c.Asks[0])
-		if c.Asks[0].Code != Failed {
+		if c.Asks[0].Code != Unsent {
 			t.Errorf("code %d after Close", c.Asks[0].Code)
 		}
 		c.Put()
@@ -107,7 +107,7 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 		if err := <-down; err != nil {
 			t.Error(err)
 		}
-		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Failed || d.total(7) != 1 {
+		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Unsent || d.total(7) != 1 {
 			t.Errorf("code %d, %d spent after shutdown", a.Code, d.total(7))
 		}
 		x.close()

@@ -7,7 +7,7 @@ import (
 )
 
 // send sends the lane's batch until it is answered, and returns the answer's frame, or an error when all asks that are
-// left have failed.
+// left have failed: with Unsent if surely nobody has decided them, else with Failed.
 //
 // Which failures are tried again, with the same bytes, and which end it:
 //
@@ -16,29 +16,42 @@ import (
 //     what an idle connection looks like that the server closed.
 //   - no answer within Attempt: again, on a new connection; the server waits with the second until the first is decided.
 //   - the member refused the batch, or is shutting down: it ends.
+//   - the node hung up itself (Disconnect): it ends, and says nothing of the member.
 //
 // Trying again also ends when Total is over, and when nobody waits any more.
-func (l *lane) send() ([]byte, error) {
+//
+// A batch that never went out whole was decided by nobody. One that went out whole once, and was refused then, neither: the refusal
+// is signed, and says that nothing was decided now. After two, the first may have been decided.
+func (l *lane) send() ([]byte, Code, error) {
 	p, b := l.p, &l.batch
-	began := p.now()
+	began, cuts := p.now(), p.cuts.Load()
+	code, sendings := Unsent, 0
 	for try := 1; ; try++ {
 		now := p.now()
-		until := min(now+int64(p.cfg.Attempt), began+int64(p.cfg.Total))
+		until := min(now+int64(l.attempt), began+int64(l.total))
 		if try > 1 {
 			p.stats.Retries.Add(1)
 		}
 		if l.link == nil {
 			k, err := dial(p.ctx, &p.cfg, p.base.Add(time.Duration(until)))
+			if p.cuts.Load() != cuts {
+				k.close()
+				return nil, code, errDisconnected
+			}
 			if err != nil {
 				p.trip(err)
-				return nil, err
+				return nil, code, err
 			}
 			if !l.hold(k) {
-				return nil, ErrClosed
+				return nil, code, ErrClosed
 			}
 		}
 		p.stats.BytesOut.Add(uint64(len(b.buf)))
-		body, keep, err := l.link.exchange(b.buf, MaxAnswer+macSize, p.base.Add(time.Duration(until)))
+		body, keep, sent, err := l.link.exchange(b.buf, MaxAnswer+macSize, p.base.Add(time.Duration(until)))
+		if sent {
+			code = Failed
+			sendings++
+		}
 		if !keep {
 			// The body stays good: it is the link's memory, not the connection's.
 			l.hangUp()
@@ -49,33 +62,47 @@ func (l *lane) send() ([]byte, error) {
 				p.stats.Batches.Add(1)
 				p.stats.RTTMicros.Add(uint64(p.now()-now) / uint64(time.Microsecond))
 				p.healthy()
-				return body, nil
+				p.heardNow()
+				return body, Decided, nil
 			}
 			l.hangUp()
 		}
 		var refused httpError
 		switch {
 		case p.ctx.Err() != nil:
-			return nil, ErrClosed
-		case errors.Is(err, ErrRestarted), errors.Is(err, ErrSuperseded):
-			p.gone(err)
-			return nil, err
-		case errors.Is(err, errRefused):
-			return nil, err
-		case errors.Is(err, ErrDiffers), errors.As(err, &refused):
+			return nil, code, ErrClosed
+		case errors.Is(err, ErrRestarted), errors.Is(err, ErrSuperseded), errors.Is(err, errRefused), errors.Is(err, ErrDiffers):
+			switch {
+			case errors.Is(err, ErrDiffers):
+				p.trip(err)
+			case !errors.Is(err, errRefused):
+				p.gone(err)
+			}
+			if sendings == 1 {
+				code = Unsent
+			}
+			return nil, code, err
+		case errors.As(err, &refused):
 			p.trip(err)
-			return nil, err
+			return nil, code, err
+		case p.cuts.Load() != cuts:
+			return nil, code, errDisconnected
 		}
+		// A relay that is late may be waiting for the holder: that says nothing of the member.
+		late := isTimeout(err)
+		blame := !late || l.id != throughLane
 		now = p.now()
-		if try == maxTries || now >= began+int64(p.cfg.Total) {
-			p.trip(err)
-			return nil, err
-		}
-		if now >= b.latest {
-			if isTimeout(err) {
+		if try == maxTries || now >= began+int64(l.total) {
+			if blame {
 				p.trip(err)
 			}
-			return nil, err
+			return nil, code, err
+		}
+		if now >= b.latest {
+			if late && blame {
+				p.trip(err)
+			}
+			return nil, code, err
 		}
 	}
 }
@@ -129,6 +156,14 @@ func (l *lane) hangUp() {
 	l.mu.Lock()
 	k := l.link
 	l.link = nil
+	l.mu.Unlock()
+	k.close()
+}
+
+// cut closes the connection, and leaves it to the lane's goroutine to notice.
+func (l *lane) cut() {
+	l.mu.Lock()
+	k := l.link
 	l.mu.Unlock()
 	k.close()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -43,13 +44,48 @@ func (s *Server) Serve(ln net.Listener) error {
 			continue
 		}
 		pause = 0
-		if s.admit(conn) {
-			go s.serveConn(conn)
+		if c := (&served{Conn: conn}); s.admit(c) {
+			go s.serveConn(c)
 		}
 	}
 }
 
-func (s *Server) admit(conn net.Conn) bool {
+// A served is a connection that is being served.
+type served struct {
+	net.Conn
+	head []byte      // read before it was known what the connection is for, and to be read again
+	cut  atomic.Bool // closed by Disconnect: what was read from it before counts no more
+}
+
+func (c *served) Read(b []byte) (int, error) {
+	if len(c.head) > 0 {
+		n := copy(b, c.head)
+		c.head = c.head[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// mailStart is what a connection for mail begins with.
+const mailStart = headBefore + MailPath + " "
+
+// forMail reads the beginning of a connection, and tells what it is for. An error: it ended, or nothing came in time.
+func (c *served) forMail() (bool, error) {
+	if err := c.SetReadDeadline(time.Now().Add(readTimeout)); err != nil {
+		return false, err
+	}
+	head, n := make([]byte, len(mailStart)), 0
+	for n < len(head) && string(head[:n]) == mailStart[:n] {
+		more, err := c.Conn.Read(head[n:])
+		if n += more; err != nil {
+			return false, err
+		}
+	}
+	c.head = head[:n]
+	return string(c.head) == mailStart, nil
+}
+
+func (s *Server) admit(conn *served) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping.Load() || len(s.conns) >= s.cfg.MaxConns {
@@ -62,10 +98,17 @@ func (s *Server) admit(conn net.Conn) bool {
 	return true
 }
 
-func (s *Server) serveConn(conn net.Conn) {
+func (s *Server) serveConn(conn *served) {
 	defer s.wg.Done()
 	// How a connection ends is no news: the pipe's side says so where it matters.
-	_ = s.http.ServeConn(conn)
+	switch mail, err := conn.forMail(); {
+	case err != nil:
+		conn.Close()
+	case mail:
+		_ = s.mailHTTP.ServeConn(conn)
+	default:
+		_ = s.http.ServeConn(conn)
+	}
 	s.mu.Lock()
 	delete(s.conns, conn)
 	s.mu.Unlock()
@@ -77,11 +120,25 @@ func (s *Server) connState(conn net.Conn, state fasthttp.ConnState) {
 	if state != fasthttp.StateActive && state != fasthttp.StateIdle {
 		return
 	}
+	c := conn.(*served)
 	s.mu.Lock()
-	if _, have := s.conns[conn]; have {
-		s.conns[conn] = state == fasthttp.StateIdle
+	if _, have := s.conns[c]; have {
+		s.conns[c] = state == fasthttp.StateIdle
 	}
 	s.mu.Unlock()
+}
+
+// Disconnect closes all connections at once and goes on listening: for a node that was stopped for a while, where all that waits
+// in them is old. No request that came over them is handled after it returns but those whose handling has begun; for these it does not
+// wait. What waits in connections that nobody has accepted yet is not seen here: who handles a request must still look at the time.
+func (s *Server) Disconnect() {
+	s.stats.Disconnects.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.conns {
+		conn.cut.Store(true)
+		conn.Close()
+	}
 }
 
 // Shutdown stops taking connections and batches, answers the batches that it has begun, and returns when all
@@ -101,7 +158,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	// A connection becomes active a moment after its request has begun to arrive. So idle ones are first only
 	// woken, by a read deadline in the past, which a request that has begun overrides; who is idle in the next round
 	// as well is closed.
-	woken := make(map[net.Conn]bool)
+	woken := make(map[*served]bool)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

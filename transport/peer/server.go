@@ -22,6 +22,10 @@ type ServerConfig struct {
 	Hello Hello
 	// Auth is nil where the cluster has no secret.
 	Auth *Auth
+	// Mail takes a packet of mail, whose bytes are good until it returns. It is called from the goroutine of the packet's connection,
+	// for packets of one lane of one sender in their order. Its error, of which the sender is told the text, means that the packet is
+	// lost. nil takes none.
+	Mail func(from Member, packet []byte) error
 	// MaxConns bounds the connections; each may hold MaxBatch bytes (MaxControl on the control path). Default 1024.
 	MaxConns int
 	// Stats is where to count; nil makes new ones.
@@ -40,15 +44,16 @@ type Server struct {
 	log      *slog.Logger
 	auth     *Auth
 	cluster  uint64
-	http     fasthttp.Server
+	http     fasthttp.Server // batches and control messages
+	mailHTTP fasthttp.Server // mail
 	memory   *memory
 	scratch  sync.Pool // of *scratch
 	stopping atomic.Bool
 
 	mu       sync.Mutex // protects following
 	ln       net.Listener
-	conns    map[net.Conn]bool // whether it is idle
-	handlers [256]handler      // of control messages, by kind; set before Serve
+	conns    map[*served]bool // whether it is idle
+	handlers [256]handler     // of control messages, by kind; set before Serve
 	serving  bool
 	wg       sync.WaitGroup // connections
 
@@ -83,7 +88,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = 1024
 	}
-	s := &Server{cfg: cfg, stats: cfg.Stats, log: cfg.Log, auth: cfg.Auth, cluster: cfg.Hello.sum(), conns: make(map[net.Conn]bool)}
+	s := &Server{cfg: cfg, stats: cfg.Stats, log: cfg.Log, auth: cfg.Auth, cluster: cfg.Hello.sum(), conns: make(map[*served]bool)}
 	if s.stats == nil {
 		s.stats = new(ServerStats)
 	}
@@ -92,8 +97,17 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	s.memory = newMemory(s.stats)
 	s.scratch.New = func() any { return new(scratch) }
-	s.http = fasthttp.Server{
-		Handler:               s.handle,
+	s.setHTTP(&s.http, s.handle, false)
+	s.setHTTP(&s.mailHTTP, s.handleMail, true)
+	s.registerHello()
+	return s, nil
+}
+
+// setHTTP sets up an HTTP server. stream leaves the reading of bodies to the handler.
+func (s *Server) setHTTP(h *fasthttp.Server, handle fasthttp.RequestHandler, stream bool) {
+	*h = fasthttp.Server{
+		Handler:               handle,
+		StreamRequestBody:     stream,
 		ErrorHandler:          s.unreadable,
 		HeaderReceived:        bodyLimit,
 		ConnState:             s.connState,
@@ -109,8 +123,6 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		NoDefaultContentType:  true,
 		Logger:                quiet{},
 	}
-	s.registerHello()
-	return s, nil
 }
 
 // Stats returns the server's counters.
@@ -126,9 +138,7 @@ func bodyLimit(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	s.stats.BytesIn.Add(uint64(len(ctx.Request.Body())))
-	if s.stopping.Load() {
-		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
-		ctx.SetConnectionClose()
+	if !s.open(ctx) {
 		return
 	}
 	if !ctx.IsPost() {
@@ -144,6 +154,16 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.refuse(ctx, fasthttp.StatusNotFound)
 	}
 	s.stats.BytesOut.Add(uint64(len(ctx.Response.Body())))
+}
+
+// open reports whether a request may be handled. It is answered if not.
+func (s *Server) open(ctx *fasthttp.RequestCtx) bool {
+	if !s.stopping.Load() && !ctx.Conn().(*served).cut.Load() {
+		return true
+	}
+	ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+	ctx.SetConnectionClose()
+	return false
 }
 
 // refuse answers a request that makes no sense, and hangs up: whoever sent it is no peer of ours.
@@ -209,7 +229,7 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 		s.answerStatus(ctx, x, mac, &h, st)
 		return
 	}
-	asks, err := validBatch(entries, h.count, s.cfg.Hello.Partitions, &x.entry, &x.wants)
+	asks, err := validBatch(entries, &h, s.cfg.Hello.Partitions, &x.entry, &x.wants)
 	if err != nil {
 		s.refuse(ctx, fasthttp.StatusBadRequest)
 		return
@@ -228,7 +248,11 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 		s.stats.Repeats.Add(1)
 		ctx.Response.SetBody(again)
 	default:
-		s.decide(x, entries, mac, &h)
+		if h.lane == throughLane {
+			s.relay(x, entries, mac, &h, asks)
+		} else {
+			s.decide(x, entries, mac, &h)
+		}
 		s.stats.Batches.Add(1)
 		s.stats.Entries.Add(uint64(h.count))
 		s.stats.Asks.Add(uint64(asks))
@@ -271,9 +295,11 @@ func (x *scratch) begin(s *Server, h *header, st status, count int) {
 		answerer: s.cfg.Self.StartID, start: h.start, sequence: h.sequence})
 }
 
-func (x *scratch) end(s *Server, mac []byte) {
+func (x *scratch) end(s *Server, mac []byte) { x.sign(s, batchAnswer, mac) }
+
+func (x *scratch) sign(s *Server, d domain, mac []byte) {
 	n := s.auth.size()
-	s.auth.sign(batchAnswer, mac, x.out[n:], x.out[:n])
+	s.auth.sign(d, mac, x.out[n:], x.out[:n])
 }
 
 // quiet is fasthttp's logger: what is worth knowing of connections is counted.

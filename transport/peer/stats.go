@@ -10,7 +10,7 @@ type PipeStats struct {
 	Retries   atomic.Uint64 // sendings of a batch after the first
 	Shed      atomic.Uint64 // asks that found the queue full
 	Expired   atomic.Uint64 // asks whose deadline passed before they were answered
-	Failed    atomic.Uint64 // asks that failed
+	Failed    atomic.Uint64 // asks that failed, sent or not
 	Invalid   atomic.Uint64 // asks that no server would accept: a mistake of the node
 	Late      atomic.Uint64 // answers that came after the deadline
 	Downs     atomic.Uint64 // times a pipe went from healthy to down
@@ -19,6 +19,10 @@ type PipeStats struct {
 	RTTMicros atomic.Uint64 // sum of round trips of the answered batches
 	Controls  atomic.Uint64 // control messages answered
 	InFlight  atomic.Int64  // batches in flight now
+
+	Mail        atomic.Uint64 // packets of mail delivered
+	MailBytes   atomic.Uint64 // of those
+	Undelivered atomic.Uint64 // packets of mail that were lost, or may have been
 }
 
 // ServerStats counts what a server did. All but Conns and Remembered only rise.
@@ -35,4 +39,12 @@ type ServerStats struct {
 	BytesOut        atomic.Uint64
 	Conns           atomic.Int64 // connections open now
 	Remembered      atomic.Int64 // bytes of remembered answers now
+
+	Mail        atomic.Uint64 // packets of mail taken
+	MailBytes   atomic.Uint64 // of those
+	MailRefused atomic.Uint64 // packets that the node did not take, or that came after later ones or of another start or cluster
+	MailNoRoom  atomic.Uint64 // packets for which there was no memory
+	MailRoom    atomic.Int64  // bytes of memory for large packets that are in use now
+	Relayed     atomic.Uint64 // entries relayed for others
+	Disconnects atomic.Uint64 // times that all connections were dropped
 }
