@@ -1,0 +1,287 @@
+package hold_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stint-limiter/stint/node/hold"
+)
+
+// A node is one run of one member: a machine, and the dumbest rest of a node around it that carries its effects out.
+type node struct {
+	w      *world
+	name   string
+	start  uint64
+	m      *hold.Machine
+	offset time.Duration // of its clock
+	parts  []part
+
+	alive, paused bool
+	starting      bool // may not hold yet
+	joined        bool // a seed has answered
+	leaving, gone bool
+	heardAt       time.Duration // when another starting node was first heard of
+	leaveAt       time.Duration
+	lastTick      time.Duration
+	beating       bool
+	backlog       []waiting // while it is paused
+
+	view  map[string]*seen
+	met   map[string]bool   // ever, and said no goodbye
+	bye   map[string]uint64 // said goodbye, by start
+	pipes map[string]uint64 // the start that messages to a member are for
+	conn  map[string]int    // which connection from a member this is
+
+	downAt  map[string]time.Duration // gossip will call it dead
+	learnAt map[run]time.Duration    // gossip will tell of it
+
+	asks    map[uint64]*ask
+	circuit map[run]time.Duration
+}
+
+type run struct {
+	name  string
+	start uint64
+}
+
+// seen is another member, as gossip has it here.
+type seen struct {
+	start            uint64
+	serving, leaving bool
+}
+
+type part struct {
+	gate   gate
+	lines  *lines
+	froze  time.Duration
+	decide map[uint64]bool // asks decided here before, and how
+}
+
+type gate uint8
+
+const (
+	shut gate = iota
+	open
+	frozen
+)
+
+// waiting is what comes to a paused node.
+type waiting struct {
+	from string // of a connection, "" for what is its own
+	conn int
+	do   func()
+}
+
+func newNode(w *world, name string) *node {
+	w.starts++
+	n := &node{
+		w: w, name: name, start: w.starts, alive: true, starting: true, parts: make([]part, w.parts),
+		view: map[string]*seen{}, met: map[string]bool{}, bye: map[string]uint64{}, pipes: map[string]uint64{}, conn: map[string]int{},
+		downAt: map[string]time.Duration{}, learnAt: map[run]time.Duration{}, asks: map[uint64]*ask{}, circuit: map[run]time.Duration{},
+		lastTick: w.now,
+	}
+	if old := w.nodes[name]; old != nil && ruleOff(w.off, hold.RuleStartID) {
+		n.start = old.start
+	}
+	n.offset = w.between(0, time.Hour) - w.now
+	n.m = hold.New(hold.Config{
+		Name: name, Start: n.start, Partitions: w.parts, Timers: w.timers, Off: w.off, Rand: rand.New(rand.NewPCG(w.seed, n.start)),
+	})
+	for i := range n.parts {
+		n.parts[i] = part{lines: newLines(), decide: map[uint64]bool{}}
+	}
+	return n
+}
+
+func ruleOff(off, r hold.Rules) bool { return off&r != 0 }
+
+// do does what comes to the node, now or when it is awake again.
+func (n *node) do(from string, f func()) { n.doConn(from, n.conn[from], f) }
+
+func (n *node) doConn(from string, conn int, f func()) {
+	switch {
+	case !n.alive:
+	case n.paused:
+		n.backlog = append(n.backlog, waiting{from, conn, f})
+	case from != "" && conn != n.conn[from]: // that connection is no more
+	default:
+		f()
+	}
+}
+
+func (n *node) after(d time.Duration, f func()) { n.w.after(d, func() { n.do("", f) }) }
+
+// loops starts what a node does by its clock.
+func (n *node) loops() {
+	t := n.w.timers
+	n.every(t.Tick, func() {
+		n.step(hold.Tick{})
+		n.lastTick = n.w.now
+	})
+	n.every(t.Backup, func() {
+		n.step(hold.BackupDue{Seq: func(p int) uint64 { return n.parts[p].lines.seq }})
+	})
+}
+
+// every calls f each d, a little late each time as a busy machine is.
+func (n *node) every(d time.Duration, f func()) {
+	var loop func()
+	loop = func() {
+		f()
+		n.after(d+n.w.between(0, ms), loop)
+	}
+	n.after(n.w.between(0, d), loop)
+}
+
+// step tells the machine something, and does what it says.
+func (n *node) step(e hold.Event) {
+	if !n.alive {
+		return
+	}
+	if n.w.trace != nil && !isTimer(e) {
+		n.w.tracef("%s%d ← %s", n.name, n.start, brief(e))
+	}
+	for _, x := range slices.Clone(n.m.Step(n.w.now+n.offset, e)) {
+		if _, ok := x.(hold.Rerouted); !ok && n.w.trace != nil {
+			n.w.tracef("    %s%d → %s", n.name, n.start, brief(x))
+		}
+		n.carry(x)
+	}
+	if n.m.Busy() && !n.beating {
+		n.beating = true
+		n.after(2*ms, func() {
+			n.beating = false
+			n.step(hold.Beat{})
+		})
+	}
+}
+
+func isTimer(e hold.Event) bool {
+	switch e.(type) {
+	case hold.Tick, hold.Beat, hold.BackupDue:
+		return true
+	}
+	return false
+}
+
+// carry does what an effect says.
+func (n *node) carry(x hold.Effect) {
+	w := n.w
+	switch x := x.(type) {
+	case hold.Send:
+		n.post(x.To, x.Message)
+	case hold.Own:
+		p := &n.parts[x.Partition]
+		if x.Flip != nil {
+			p.lines.apply(x.Flip.Lines.(*exported))
+		}
+		if x.Resume && p.lines.past[x.History] == nil {
+			w.wrongf("%s goes on with history %v and does not have it", n.name, x.History)
+		}
+		p.lines.setHistory(x.History)
+		p.lines.seq = max(p.lines.seq, x.Seq)
+		p.thawed(w)
+		p.gate = open
+		w.histories = max(w.histories, len(p.lines.past))
+		w.claims[x.Why]++
+		w.tracef("    %s%d holds partition %d as %v (%v): %v", n.name, n.start, x.Partition, x.Hold, x.Why, p.lines.copy())
+	case hold.Freeze:
+		p := &n.parts[x.Partition]
+		p.gate, p.froze = frozen, w.now
+	case hold.Thaw:
+		n.parts[x.Partition].thawed(w)
+		n.parts[x.Partition].gate = open
+	case hold.Shut:
+		n.parts[x.Partition].thawed(w)
+		n.parts[x.Partition].gate = shut
+	case hold.Store:
+		p := &n.parts[x.Partition]
+		if x.Backup.Whole() {
+			p.lines.replace(x.Backup.Lines.(*exported))
+		} else {
+			p.lines.apply(x.Backup.Lines.(*exported))
+		}
+	case hold.Absorb:
+		p := &n.parts[x.Partition]
+		if wrong := p.lines.absorb(x.Return.Lines.(*exported)); wrong != "" {
+			w.wrongf("%s: %s", n.name, wrong)
+		}
+		w.histories = max(w.histories, len(p.lines.past))
+	case hold.Clear:
+		n.parts[x.Partition].lines.clear()
+	case hold.Unacknowledged:
+		n.parts[x.Partition].lines.unacknowledged()
+	case hold.Woke:
+		for _, name := range w.names {
+			n.conn[name]++
+		}
+		n.after(0, n.failAll)
+	}
+}
+
+func (p *part) thawed(w *world) {
+	if p.gate == frozen {
+		w.frozen = max(w.frozen, w.now-p.froze)
+	}
+}
+
+// viewChanged tells the machine what gossip says by now.
+func (n *node) viewChanged() {
+	if !n.alive {
+		return
+	}
+	e := hold.ViewChanged{May: !n.starting, Gone: map[string]uint64{}}
+	for name, start := range n.bye {
+		e.Gone[name] = start
+	}
+	var ring []string
+	if !n.leaving {
+		ring = append(ring, n.name)
+	}
+	for _, name := range n.w.names {
+		if s := n.view[name]; s != nil {
+			e.Members = append(e.Members, hold.Peer{Name: name, Start: s.start, Leaving: s.leaving, Serving: s.serving})
+			if !s.leaving {
+				ring = append(ring, name)
+			}
+		}
+	}
+	slices.Sort(ring)
+	e.Home = func(p int) string { return first(n.w.order(p, ring)) }
+	e.Backup = func(p int, holder string) string {
+		if home := first(n.w.order(p, ring)); home != holder {
+			return home
+		}
+		return first(n.w.order(p, slices.DeleteFunc(slices.Clone(ring), func(s string) bool { return s == holder })))
+	}
+	if n.w.trace != nil {
+		n.w.tracef("%s%d sees %s (starting: %v)", n.name, n.start, strings.Join(ring, " "), n.starting)
+	}
+	n.step(e)
+}
+
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
+
+// home is where this node's ring has the partition.
+func (n *node) home(p int) string {
+	ring := []string{n.name}
+	for _, name := range n.w.names {
+		if s := n.view[name]; s != nil && !s.leaving {
+			ring = append(ring, name)
+		}
+	}
+	return first(n.w.order(p, ring))
+}
+
+// holds reports whether the machine says that it holds the partition, deciding or not.
+func (n *node) holds(p int) bool {
+	_, s := n.m.Hold(p)
+	return n.alive && (s == hold.Held || s == hold.Frozen)
+}
