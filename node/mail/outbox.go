@@ -1,0 +1,160 @@
+package mail
+
+import (
+	"sync"
+
+	"github.com/stint-limiter/stint/node/hold"
+	"github.com/stint-limiter/stint/transport/peer"
+)
+
+// An Outbox has the mail that waits for one member. It may be used by many goroutines. Its zero value is of no use; see NewOutbox.
+type Outbox struct {
+	stats *Stats
+	lanes [2]outLane
+	// holds has, for each partition, one more than the number of the Holds that was last queued. Under the urgent lane's mutex.
+	holds []uint64
+}
+
+type outLane struct {
+	mu sync.Mutex // protects following fields
+	fifo[letter]
+	bytes int
+	once  [Kinds]bool // kinds of which one message is queued and says it all
+
+	// taken and w belong to the one goroutine that sends on this lane.
+	taken []letter
+	w     writer
+}
+
+// A letter is a message that waits to be sent.
+type letter struct {
+	m     hold.Message
+	lines *Lines
+	size  int // of it in a packet, at most
+}
+
+// NewOutbox returns an empty outbox for messages about that number of partitions.
+func NewOutbox(partitions int, stats *Stats) *Outbox {
+	return &Outbox{stats: stats, holds: make([]uint64, partitions)}
+}
+
+// Put queues a message with the lines that go with it; where there are none, those of the message's own Lines field go. Neither may be
+// changed from now on; the same message may go into many outboxes. Put reports false if too much waits for this member, and the message is
+// dropped: mail may be lost, and the machine sends again what matters. A Holds takes the place of one of the same partition that still
+// waits and is no newer. The order within a lane is else that of the calls.
+//
+// The pipe has to be told that there is mail in LaneOf(m).
+func (o *Outbox) Put(m hold.Message, lines *Lines) bool {
+	kind := KindOf(m)
+	if lines == nil {
+		lines = linesOf(m)
+	}
+	l, most := &o.lanes[peer.MailUrgent], maxUrgent
+	if LaneOf(m) == peer.MailBulk {
+		l, most = &o.lanes[peer.MailBulk], maxBulk
+	}
+	size := sizeOf(m, lines)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch m := m.(type) {
+	case *hold.Holds:
+		if n := o.holds[m.Part]; n > 0 {
+			if old := l.numbered(n - 1); old != nil {
+				if m.Hold.Compare(old.m.(*hold.Holds).Hold) >= 0 {
+					l.bytes += size - old.size
+					old.m, old.size = m, size
+				}
+				o.stats.Replaced.Add(1)
+				return true
+			}
+		}
+	case *Ping, *hold.Who:
+		if l.once[kind] {
+			o.stats.Replaced.Add(1)
+			return true
+		}
+	}
+	if l.bytes+size+itemSize > most && l.len() > 0 {
+		o.stats.Full[kind].Add(1)
+		return false
+	}
+	l.bytes += size + itemSize
+	n := l.push(letter{m, lines, size})
+	switch m := m.(type) {
+	case *hold.Holds:
+		o.holds[m.Part] = n + 1
+	case *Ping, *hold.Who:
+		l.once[kind] = true
+	}
+	return true
+}
+
+// Next appends to dst a packet of what waits in a lane, the oldest first, or nothing if nothing waits. At most one goroutine may ask for
+// one lane at a time: it is for peer.PipeConfig.Mail. What it returns counts as sent: if it cannot be delivered, it is lost.
+func (o *Outbox) Next(lane peer.MailLane, dst []byte) []byte {
+	l, most := &o.lanes[lane], urgentPacket
+	if lane == peer.MailBulk {
+		most = bulkPacket
+	}
+	l.take(most)
+	if len(l.taken) == 0 {
+		return dst
+	}
+	var t tally
+	l.w.begin(dst)
+	for i := range l.taken {
+		m := &l.taken[i]
+		t.add(KindOf(m.m), m.lines)
+		l.w.message(m.m, m.lines)
+	}
+	clear(l.taken)
+	if l.taken = l.taken[:0]; cap(l.taken) > keepQueue {
+		l.taken = nil
+	}
+	t.into(&o.stats.Out, &o.stats.LinesOut)
+	return l.w.end()
+}
+
+// linesOf returns the lines that a message has in itself, or nil.
+func linesOf(m hold.Message) *Lines {
+	var lines hold.Lines
+	switch m := m.(type) {
+	case *hold.Backup:
+		lines = m.Lines
+	case *hold.Flip:
+		lines = m.Lines
+	case *hold.Return:
+		lines = m.Lines
+	}
+	l, _ := lines.(*Lines)
+	return l
+}
+
+// take moves messages that fit into a packet of so many bytes, or one that does not, from the queue. Writing them is done without the
+// lock, so that the loop does not wait for it.
+func (l *outLane) take(most int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size := 1
+	for l.len() > 0 {
+		if size += l.first().size; size > most && len(l.taken) > 0 {
+			break
+		}
+		m := l.pop()
+		l.bytes -= m.size + itemSize
+		l.taken = append(l.taken, m)
+	}
+	clear(l.once[:])
+}
+
+// Clear drops all that waits.
+func (o *Outbox) Clear() {
+	for i := range o.lanes {
+		l := &o.lanes[i]
+		l.mu.Lock()
+		l.drop()
+		l.bytes = 0
+		clear(l.once[:])
+		l.mu.Unlock()
+	}
+}
