@@ -96,6 +96,12 @@ func (m *Machine) answered(from Peer, a *Answer) {
 	p := &m.parts[i]
 	c := p.claim
 	if c == nil || c.id != a.Round {
+		if a.Verdict == HOLD && p.relay != "" && from.Name == p.hold.Name && from.Start == p.hold.Start {
+			// Another was quicker to say that it reaches the holder, whose own answer shows that this node does too. Who relays
+			// through a member that itself goes through another gets no answer.
+			p.relay = ""
+			m.touch(i)
+		}
 		return
 	}
 	v := c.voter(from.Name)
