@@ -13,6 +13,7 @@
 //     split. Every 5 s the seeds, and every member ever met that said no goodbye and is not alive, are called again.
 //   - Goodbyes. Memberlist knows a leaver from a crash but does not tell; so a leaver tells every member before it
 //     goes, and they tell each other.
+//   - Forgetting. Who died and will not come back is called, and waited for, until an operator says so ([Members.Forget]).
 //   - Suspects. Memberlist does not tell those either. A member is shown as suspect from when it left this node's own
 //     direct probe unanswered until it answers one.
 //   - Refusals. Peers with other ring constants or another hash key would disagree about every key: both

@@ -72,7 +72,7 @@ func (d delegate) NotifyMerge(nodes []*memberlist.Node) error {
 		case n.Name == d.cfg.Name:
 			// The last run, at another address, and gone.
 		case n.State == memberlist.StateLeft:
-			if err == nil && d.table.bye(bye{n.Name, m.startID}) {
+			if err == nil && d.table.bye(bye{name: n.Name, startID: m.startID}) {
 				poke(d.kick)
 			}
 		case there && err == nil && refused == nil:

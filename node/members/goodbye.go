@@ -19,24 +19,31 @@ import (
 // A flag in the metadata would not do. Memberlist's gossip about a leave takes the place of gossip about the same
 // node in every queue it meets: who had not got the flag by then would never get it.
 
-// A bye names a run of a node that ended with a goodbye.
+// A bye names a run of a node that ended with a goodbye; or one that is dead, and forgotten (forget.go).
 type bye struct {
 	name    string
 	startID uint64
+	forgot  bool
 }
 
 const (
-	byeVersion = 1
+	byeVersion = 2
+	// forgotMark is added to the length of a name, which is at most 64.
+	forgotMark = 0x80
 	// maxByes bounds what one message may claim: as many as are remembered.
 	maxByes = maxGone
 )
 
-// encodeByes writes version, then for each the start ID, the name's length and the name: at most 7,301 bytes.
+// encodeByes writes version, then for each the start ID, the name's length with the mark, and the name: at most 7,301 bytes.
 func encodeByes(list []bye) []byte {
 	b := []byte{byeVersion}
 	for _, g := range list[:min(len(list), maxByes)] {
 		b = binary.BigEndian.AppendUint64(b, g.startID)
-		b = append(b, byte(len(g.name)))
+		mark := byte(0)
+		if g.forgot {
+			mark = forgotMark
+		}
+		b = append(b, byte(len(g.name))|mark)
 		b = append(b, g.name...)
 	}
 	return b
@@ -51,10 +58,10 @@ func decodeByes(b []byte) ([]bye, error) {
 	}
 	var list []bye
 	for b = b[1:]; len(b) > 0; {
-		if len(list) == maxByes || len(b) < 9 || len(b) < 9+int(b[8]) {
+		if len(list) == maxByes || len(b) < 9 || len(b) < 9+int(b[8]&^forgotMark) {
 			return nil, errByes
 		}
-		g := bye{string(b[9 : 9+int(b[8])]), binary.BigEndian.Uint64(b)}
+		g := bye{string(b[9 : 9+int(b[8]&^forgotMark)]), binary.BigEndian.Uint64(b), b[8]&forgotMark != 0}
 		if !validName(g.name) {
 			return nil, errByes
 		}
@@ -71,7 +78,7 @@ func (m *Members) hearByes(b []byte) {
 		return
 	}
 	for _, g := range list {
-		if m.table.bye(g) {
+		if g.forgot && m.table.forget(g) || !g.forgot && m.table.bye(g) {
 			poke(m.kick)
 		}
 	}
@@ -85,7 +92,7 @@ func (m *Members) hearByes(b []byte) {
 // and will notice that it does not answer probes.
 func (m *Members) sayGoodbye(timeout time.Duration) error {
 	start := time.Now()
-	silent := m.tellAll(encodeByes([]bye{{m.cfg.Name, m.cfg.StartID}}), timeout/2)
+	silent := m.tellAll(encodeByes([]bye{{name: m.cfg.Name, startID: m.cfg.StartID}}), timeout/2)
 	wait := min(timeout-time.Since(start), leaveRounds*m.timing.GossipInterval)
 	err := m.ml.Leave(max(wait, time.Millisecond))
 	if silent == 0 {
@@ -165,14 +172,14 @@ func (t *table) bye(g bye) bool {
 	return true
 }
 
-// byes returns whom goodbyes were heard from.
+// byes returns whom goodbyes were heard from, and who was forgotten.
 func (t *table) byes() []bye {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var list []bye
 	for name, p := range t.peers {
-		if p.left {
-			list = append(list, bye{name, p.meta.startID})
+		if s := p.state(); s == Left || s == Forgotten {
+			list = append(list, bye{name, p.meta.startID, s == Forgotten})
 		}
 	}
 	return list

@@ -10,7 +10,7 @@ import (
 func TestGoodbyeBeforeTheNews(t *testing.T) {
 	addr := netip.MustParseAddrPort("192.0.2.1:7072")
 	tb := newTable("n0")
-	tb.bye(bye{"n1", 5})
+	tb.bye(bye{name: "n1", startID: 5})
 	tb.put("n1", addr, meta{startID: 5})
 	tb.drop("n1")
 	if s := tb.peers["n1"].state(); s != Left {
@@ -20,22 +20,22 @@ func TestGoodbyeBeforeTheNews(t *testing.T) {
 	if s := tb.peers["n1"].state(); s != Alive {
 		t.Errorf("the next run: %v, want alive", s)
 	}
-	tb.bye(bye{"n1", 5})
+	tb.bye(bye{name: "n1", startID: 5})
 	if s := tb.peers["n1"].state(); s != Alive {
 		t.Errorf("a goodbye of the run before: %v, want alive", s)
 	}
-	tb.bye(bye{"n1", 7}) // the next run's, which is here before its news
+	tb.bye(bye{name: "n1", startID: 7}) // the next run's, which is here before its news
 	tb.put("n1", addr, meta{startID: 8})
 	if s := tb.peers["n1"].state(); s != Alive {
 		t.Errorf("a later run still: %v, want alive", s)
 	}
 	tb.drop("n1")
-	tb.bye(bye{"n1", 9}) // began and ended unheard, after one that died
+	tb.bye(bye{name: "n1", startID: 9}) // began and ended unheard, after one that died
 	if p := tb.peers["n1"]; p.state() != Left || p.meta.startID != 9 {
 		t.Errorf("an unheard run's goodbye: %v of run %d, want left of 9", p.state(), p.meta.startID)
 	}
 	for i := range 10 * maxGone {
-		tb.bye(bye{fmt.Sprint("x", i), 1})
+		tb.bye(bye{name: fmt.Sprint("x", i), startID: 1})
 	}
 	if len(tb.early) > maxGone {
 		t.Errorf("%d goodbyes of strangers are kept, want at most %d", len(tb.early), maxGone)

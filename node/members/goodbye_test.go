@@ -98,13 +98,13 @@ func TestLateGoodbye(t *testing.T) {
 	tab := newTable("me")
 	tab.put("a", at(1), meta{startID: 7})
 	tab.drop("a")
-	if tab.bye(bye{"a", 6}) || tab.bye(bye{"b", 7}) || tab.peers["a"].state() != Dead {
+	if tab.bye(bye{name: "a", startID: 6}) || tab.bye(bye{name: "b", startID: 7}) || tab.peers["a"].state() != Dead {
 		t.Error("another's goodbye was taken for this one's")
 	}
-	if !tab.bye(bye{"a", 7}) || tab.peers["a"].state() != Left || len(tab.lost(true)) != 0 {
+	if !tab.bye(bye{name: "a", startID: 7}) || tab.peers["a"].state() != Left || len(tab.lost(true)) != 0 {
 		t.Error("the goodbye was not heard")
 	}
-	if tab.bye(bye{"a", 7}) {
+	if tab.bye(bye{name: "a", startID: 7}) {
 		t.Error("the same goodbye is news twice")
 	}
 	tab.put("a", at(1), meta{startID: 7, ringID: 3}) // an update that was under way
@@ -120,7 +120,7 @@ func TestLateGoodbye(t *testing.T) {
 func TestByesComeBack(t *testing.T) {
 	var list []bye
 	for i := range maxByes {
-		list = append(list, bye{fmt.Sprintf("n%0*d", 63, i), uint64(i)})
+		list = append(list, bye{fmt.Sprintf("n%0*d", 63, i), uint64(i), i%2 == 1})
 	}
 	for _, n := range []int{0, 1, 2, maxByes} {
 		b := encodeByes(list[:n])
@@ -139,11 +139,11 @@ func TestByesComeBack(t *testing.T) {
 }
 
 func FuzzByes(f *testing.F) {
-	f.Add(encodeByes([]bye{{"n0", 1}, {"n1", 2}}))
+	f.Add(encodeByes([]bye{{"n0", 1, false}, {"n1", 2, true}}))
 	f.Add([]byte{})
-	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0, 0, 255})
+	f.Add([]byte{byeVersion, 0, 0, 0, 0, 0, 0, 0, 0, 255})
 	f.Add([]byte(strings.Repeat("\xff", 400)))
-	f.Add([]byte("\x01" + strings.Repeat("\xff", 400))) // a name of 255 bytes that is there
+	f.Add([]byte("\x02" + strings.Repeat("\xff", 400))) // a name of 255 bytes that is there
 	f.Fuzz(func(t *testing.T, b []byte) {
 		list, err := decodeByes(b)
 		if err != nil {

@@ -40,6 +40,7 @@ type peer struct {
 	dead   bool
 	left   bool   // said goodbye, under this start ID
 	doubt  bool   // left a direct probe unanswered
+	forgot bool   // said to be gone for good, while dead
 	goneAt uint64 // table.gone when it went
 }
 
@@ -47,6 +48,8 @@ func (p *peer) state() State {
 	switch {
 	case p.left:
 		return Left // also before it is gone: nothing comes after a goodbye
+	case p.dead && p.forgot:
+		return Forgotten
 	case p.dead:
 		return Dead
 	case p.doubt:
@@ -188,13 +191,13 @@ func (t *table) snapshot(self Member) ([]Member, []Refusal) {
 	return list, slices.Clone(t.refused)
 }
 
-// lost returns the addresses of those that went without a goodbye; and of all, if all.
+// lost returns the addresses of those that went without a goodbye and were not forgotten; and of all, if all.
 func (t *table) lost(all bool) []netip.AddrPort {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var list []netip.AddrPort
 	for _, p := range t.peers {
-		if s := p.state(); s == Dead || all && s != Left {
+		if s := p.state(); s == Dead || all && s != Left && s != Forgotten {
 			list = append(list, p.addr)
 		}
 	}

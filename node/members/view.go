@@ -9,10 +9,11 @@ import (
 type State uint8
 
 const (
-	Alive   State = iota
-	Suspect       // left this node's last direct probe unanswered; dead in some seconds unless it answers somebody
-	Left          // said goodbye
-	Dead          // stopped answering without a goodbye
+	Alive     State = iota
+	Suspect         // left this node's last direct probe unanswered; dead in some seconds unless it answers somebody
+	Left            // said goodbye
+	Dead            // stopped answering without a goodbye
+	Forgotten       // dead, and an operator said that it will not come back: nobody waits for it or calls it
 )
 
 func (s State) String() string {
@@ -23,6 +24,8 @@ func (s State) String() string {
 		return "suspect"
 	case Left:
 		return "left"
+	case Forgotten:
+		return "forgotten"
 	}
 	return "dead"
 }
@@ -74,11 +77,14 @@ const (
 	Departed                   // it said goodbye
 	Died                       // it is gone without a goodbye
 	Updated                    // it is still there; something else about it changed
+	Forgot                     // it had died, and nobody waits for it any more
 )
 
-func (k ChangeKind) String() string { return [...]string{"joined", "departed", "died", "updated"}[k] }
+func (k ChangeKind) String() string {
+	return [...]string{"joined", "departed", "died", "updated", "forgot"}[k]
+}
 
-// A Change is one step between two views. Member is as it is now; for Died and Departed, as it was last while
+// A Change is one step between two views. Member is as it is now; for Died, Departed and Forgot, as it was last while
 // there, with its last state.
 type Change struct {
 	Kind   ChangeKind
@@ -141,7 +147,10 @@ func between(was, is Member, add func(ChangeKind, Member)) {
 		}
 	case is.Live():
 		add(Joined, is)
-	case was.State == Dead && is.State == Left && was.StartID == is.StartID:
+	case was.State != Left && is.State == Left && was.StartID == is.StartID:
 		gone(is, Left) // its goodbye came after its death was noticed
+	}
+	if is.State == Forgotten && (was.State != Forgotten || was.StartID != is.StartID) {
+		add(Forgot, is)
 	}
 }
