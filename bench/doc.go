@@ -1,13 +1,15 @@
 // Bench measures Stint, beside two others, on the machine it runs on: `go run ./bench WORD`.
 //
 //	run       start the echo, Redis and a cluster, load them in turn, print the table (this is `make bench`)
+//	faults    kill, stop, cut off and restart nodes under load, print what it has cost
 //	load      load servers that already run
 //	cluster   start a cluster of stint processes and keep it until Ctrl-C
 //	demo      start three nodes, show that they count together, keep them (this is `make run`)
 //	echo      be the echo: a server that decodes a check and always says yes
 //	help      flags and workloads
 //
-// One file a word. The parts are packages: proc starts and ends processes, load asks and keeps account, report shows.
+// One file a word. The parts are packages: proc starts and ends processes, load asks and keeps account, report
+// shows, fault does to a cluster what can happen to one.
 //
 // How it measures, and why so:
 //

@@ -51,6 +51,14 @@ func (p *Progress) Step(d time.Duration, format string, args ...any) {
 	p.print()
 }
 
+// Say says what is happening in the present step.
+func (p *Progress) Say(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.label = fmt.Sprintf(format, args...)
+	p.print()
+}
+
 // Close ends the progress and leaves the line empty.
 func (p *Progress) Close() {
 	close(p.stop)

@@ -1,0 +1,57 @@
+package fault
+
+import (
+	"fmt"
+	"time"
+)
+
+// Members that stand still and go on as if nothing had been: SIGSTOP, a virtual machine that is moved, a machine that starves.
+
+func pauseScenarios() (all []Scenario) {
+	for _, p := range []struct{ full, quick time.Duration }{
+		{time.Second, time.Second}, {12 * time.Second, 6 * time.Second}, {90 * time.Second, 15 * time.Second},
+	} {
+		all = append(all, Scenario{
+			Name: fmt.Sprintf("pause-%.0f", p.full.Seconds()), About: fmt.Sprintf("one of three is stopped for %v and goes on; one holder each within 5 s", p.full),
+			Nodes: 3, Lasts: p.full + 15*time.Second, Quick: p.quick + 15*time.Second,
+			story: func(s *Stage) error { return pause(s, s.span(p.full, p.quick)) },
+		})
+	}
+	return all
+}
+
+func pause(s *Stage, d time.Duration) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	n := s.node(1)
+	held, err := s.held(n, s.node(2))
+	if err != nil {
+		return err
+	}
+	s.Step(fmt.Sprintf("%s stands still for %v", n.Name, d))
+	at, err := s.stop(n)
+	if err != nil {
+		return err
+	}
+	if err := s.sleep(d); err != nil {
+		return err
+	}
+	back := s.Load.Now()
+	if err := s.goOn(n); err != nil {
+		return err
+	}
+	s.row.Bounds.Failed = 3
+	s.after = append(s.after, func(r *Records) {
+		s.row.Bounds.Over = r.InFlight(at)
+		s.row.Bounds.Under = max(1, s.row.Bounds.Over)
+		s.row.note(true, "%d in flight, %d admitted on its %d keys in its last %v", s.row.Bounds.Over, r.AdmittedOn(held, at-unacknowledged, at), len(held), unacknowledged)
+	})
+	if err := s.holders(back, 5*time.Second); err != nil {
+		return err
+	}
+	if err := s.agree(); err != nil {
+		return err
+	}
+	return s.sleep(2 * time.Second)
+}
