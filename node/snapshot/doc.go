@@ -1,4 +1,4 @@
-// Package snapshot keeps on disk what a node holds, so that a cluster whose nodes were all stopped at once does not forget.
+// Package snapshot keeps on disk what a node has, so that a cluster whose nodes were all stopped at once does not forget.
 //
 // A snapshot is one file, written and read a partition at a time: neither needs more memory than the largest partition. It is written
 // beside the one before and takes its place in one step, once all of it is on disk. A file that cannot be used is never fatal and
@@ -11,9 +11,8 @@
 //	header    "STINTSNP", version u16, length of the header u16, count of partitions u32, written at i64 (µs, Unix),
 //	          fingerprint of the hash key u64, partitions of the cluster u32, length of name u8, of constants u8,
 //	          name of the node, ring constants; checksum of the header
-//	partition "PART", number u16, length of name u8, 0 u8, hold (epoch u64, start ID u64), count of changes u64,
-//	          exported so many µs after the header's time u64, length of lines u32; holder's name, lines;
-//	          checksum of the whole block
+//	partition "PART", number u32, version (epoch u64, start ID u64, count of changes u64), exported so many µs after the
+//	          header's time u64, length of lines u32, lines; checksum of the whole block
 //	end       "TAIL", count of partitions u32; checksum of all between the header and here
 //
 // Partitions come in order, each once. What lines are is for who writes and reads them to say; to this package they are bytes.

@@ -156,18 +156,18 @@ func (r *reader) partition(p *Partition) (end bool, err error) {
 		return false, cut
 	}
 	copy(head[len(partMagic):], b)
-	name, lines, err := p.head(head[:])
+	lines, err := p.head(head[:])
 	if err != nil {
 		return false, err
 	}
 	r.sum = crc32.Update(r.sum, castagnoli, head[:])
-	if b, err = r.summed(name + lines + 4); err != nil {
+	if b, err = r.summed(lines + 4); err != nil {
 		return false, cut
 	}
-	if crc32.Update(checksum(head[:]), castagnoli, b[:name+lines]) != binary.LittleEndian.Uint32(b[name+lines:]) {
+	if crc32.Update(checksum(head[:]), castagnoli, b[:lines]) != binary.LittleEndian.Uint32(b[lines:]) {
 		return false, errBlock
 	}
-	p.Hold.Name, p.Lines = string(b[:name]), b[name:name+lines:name+lines]
+	p.Lines = b[:lines:lines]
 	return false, nil
 }
 

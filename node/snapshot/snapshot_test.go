@@ -25,9 +25,9 @@ var (
 	noon  = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	ours  = Cluster{HashKey: 7, Partitions: 4093, Constants: "partitions=4093 factor=100"}
 	three = []Partition{
-		{Index: 0, Hold: hold.Hold{Epoch: 3, Start: 11, Name: "n0"}, Seq: 5, Lines: []byte("first lines")},
-		{Index: 7, Hold: hold.Hold{Epoch: 1 << 60, Start: 12, Name: "n1"}, Seq: 1 << 50, After: 300 * time.Millisecond, Lines: []byte{}},
-		{Index: 4092, Hold: hold.Hold{Epoch: 9, Start: 13}, After: 2 * time.Second, Lines: bytes.Repeat([]byte{0xff}, 100)},
+		{Index: 0, Version: hold.Version{Epoch: 3, Start: 11, Seq: 5}, Lines: []byte("first lines")},
+		{Index: 7, Version: hold.Version{Epoch: 1 << 60, Start: 12, Seq: 1 << 50}, After: 300 * time.Millisecond, Lines: []byte{}},
+		{Index: 4092, Version: hold.Version{Epoch: 9, Start: 13}, After: 2 * time.Second, Lines: bytes.Repeat([]byte{0xff}, 100)},
 	}
 )
 
@@ -96,9 +96,6 @@ func TestWhatWasWrittenIsRead(t *testing.T) {
 	if want := []time.Duration{time.Minute, time.Minute - 300*time.Millisecond, 58 * time.Second}; !reflect.DeepEqual(ages, want) {
 		t.Errorf("ages %v, want %v: each partition has its own", ages, want)
 	}
-	if v := ps[0].Version(); v != (hold.Version{Epoch: 3, Start: 11, Seq: 5}) {
-		t.Errorf("version %v", v)
-	}
 	if got := files(t, path); got != "n0.snapshot" {
 		t.Errorf("left in the directory: %s", got)
 	}
@@ -157,7 +154,6 @@ func TestTheOneBeforeStays(t *testing.T) {
 func TestAWriterRefuses(t *testing.T) {
 	for _, p := range []Partition{
 		{Index: -1}, {Index: 4093}, {Index: 1 << 16},
-		{Index: 1, Hold: hold.Hold{Name: strings.Repeat("n", maxHolder+1)}},
 		{Index: 1, Lines: make([]byte, MaxLines+1)},
 		{Index: 1, After: -time.Microsecond},
 		{Index: 0}, // again
@@ -251,13 +247,13 @@ func TestAnyDamage(t *testing.T) {
 	}
 	// Damage in a length costs all that follows.
 	b = bytes.Clone(good)
-	b[at-len("n0")-4]++
+	b[at-4]++
 	if info := try("a length is wrong", b); info.Used != 0 || info.Lost != 3 {
 		t.Errorf("used %d, lost %d; want 0 and 3", info.Used, info.Lost)
 	}
 	// A block that is there twice, or not at all, has good checksums of its own.
 	second := bytes.Index(good[at:], []byte(partMagic)) + at
-	block := good[at-len("n0")-partHead : second]
+	block := good[at-partHead : second]
 	try("one is missing", append(bytes.Clone(good[:second-len(block)]), good[second:]...))
 	if info := try("one is there twice", append(append(bytes.Clone(good[:second]), block...), good[second:]...)); info.Used != 3 {
 		t.Errorf("used %d, want 3", info.Used)
@@ -357,7 +353,7 @@ func TestALyingLength(t *testing.T) {
 		}
 	}
 	// A file may be as long as it says, and hold more than a partition can have.
-	b := append(lie(MaxLines + 1)[:at+partHead+len("n0")], make([]byte, MaxLines+1)...)
+	b := append(lie(MaxLines + 1)[:at+partHead], make([]byte, MaxLines+1)...)
 	b = binary.LittleEndian.AppendUint32(b, checksum(b[at:]))
 	_, err = read(bytes.NewReader(b), int64(len(b)), ours, noon, func(*Partition, time.Duration) error {
 		t.Error("a partition that is too large was used")
@@ -414,7 +410,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		last := -1
 		info, err := read(bytes.NewReader(b), int64(len(b)), ours, noon, func(p *Partition, age time.Duration) error {
-			if p.Index <= last || p.Index >= ours.Partitions || len(p.Lines) > MaxLines || len(p.Hold.Name) > maxHolder || age < 0 {
+			if p.Index <= last || p.Index >= ours.Partitions || len(p.Lines) > MaxLines || age < 0 {
 				t.Errorf("partition %d after %d, age %v, with %d bytes", p.Index, last, age, len(p.Lines))
 			}
 			last = p.Index

@@ -65,8 +65,6 @@ func (w *Writer) Add(p *Partition) error {
 	w.head = head
 	sum := checksum(head)
 	w.write(head)
-	sum = crc32.Update(sum, castagnoli, []byte(p.Hold.Name))
-	w.write([]byte(p.Hold.Name))
 	sum = crc32.Update(sum, castagnoli, p.Lines)
 	w.write(p.Lines)
 	w.write(binary.LittleEndian.AppendUint32(nil, sum))
