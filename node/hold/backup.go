@@ -37,7 +37,7 @@ func (m *Machine) backUp(i int, seq uint64) {
 	p := &m.parts[i]
 	to := m.target(i)
 	k := p.keeping
-	if k != nil && k.msg != nil && m.now-k.sentAt > k.patience(m.t) {
+	if k != nil && k.msg != nil && m.now-k.sentAt > m.patience(k) {
 		m.missed(i)
 		to = m.target(i)
 	}
@@ -81,11 +81,12 @@ func (m *Machine) backUp(i int, seq uint64) {
 	}
 }
 
-func (k *keeping) patience(t Timers) Age {
-	if k.msg.Whole() {
-		return ackTimesWhole * t.Ack
+// patience is how long an acknowledgement is waited for: longer for a whole copy, but not if nothing else comes from there either.
+func (m *Machine) patience(k *keeping) Age {
+	if k.msg.Whole() && !m.silentSince(k.to, k.sentAt) {
+		return ackTimesWhole * m.t.Ack
 	}
-	return ackTimes * t.Ack
+	return ackTimes * m.t.Ack
 }
 
 // calmDown ends what is under way: its lines count as changed again.
@@ -116,9 +117,10 @@ func (m *Machine) missed(i int) {
 	if k == nil || k.msg == nil {
 		return
 	}
+	whole := k.msg.Whole()
 	m.calmDown(i, k)
-	if k.missed++; k.missed >= maxMissed {
-		m.avoid[k.to] = m.now + m.t.Refused
+	if k.missed++; whole || k.missed >= maxMissed {
+		m.failed(k.to)
 	}
 }
 
@@ -181,14 +183,14 @@ func (m *Machine) backedUp(from Peer, r *BackedUp) {
 		switch r.Code {
 		case Lower:
 			if r.Hold.Compare(p.hold) <= 0 {
-				m.avoid[k.to] = m.now + m.t.Refused/5 // it has lines of its own to return first
+				m.avoid(k.to, m.t.Refused/5) // it has lines of its own to return first
 			}
 		case NotBase:
 			k.whole = false
 		case NoRoom:
-			m.avoid[k.to] = m.now + 5*m.t.Refused
+			m.avoid(k.to, 5*m.t.Refused)
 		case NotReady:
-			m.avoid[k.to] = m.now + m.t.Refused/5
+			m.avoid(k.to, m.t.Refused/5)
 		}
 		m.learn(i, r.Hold)
 		return
@@ -196,6 +198,7 @@ func (m *Machine) backedUp(from Peer, r *BackedUp) {
 	if whole {
 		m.bulk[k.to]--
 	}
+	m.peers[from.Name].failed = 0
 	k.acked = Version{r.Under.Epoch, r.Under.Start, r.Seq}
 	k.msg, k.missed, k.whole = nil, 0, true
 	m.emit(Acknowledged{i, r.Seq})

@@ -41,7 +41,6 @@ type Machine struct {
 	peers   map[string]*peer
 	names   []string // of peers, sorted: maps have no order that a seed could replay
 	gone    map[string]uint64
-	avoid   map[string]Age // members that backups and handoffs leave alone until then
 	flips   int            // under way
 	bulk    map[string]int // whole copies and returns under way, by member
 
@@ -88,7 +87,7 @@ func New(cfg Config) *Machine {
 	return &Machine{
 		cfg: cfg, t: cfg.Timers, rng: cfg.Rand, self: Peer{Name: cfg.Name, Start: cfg.Start}, parts: make([]part, cfg.Partitions),
 		home: func(int) string { return "" }, backup: func(int, string) string { return "" },
-		busy: make([]uint64, (cfg.Partitions+63)/64), peers: map[string]*peer{}, gone: map[string]uint64{}, avoid: map[string]Age{}, bulk: map[string]int{},
+		busy: make([]uint64, (cfg.Partitions+63)/64), peers: map[string]*peer{}, gone: map[string]uint64{}, bulk: map[string]int{},
 	}
 }
 

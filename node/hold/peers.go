@@ -10,6 +10,34 @@ type peer struct {
 	Peer
 	present bool // gossip has it
 	heardAt Age  // 0: never
+	// Backups and handoffs leave it alone until then: longer each time that it did not acknowledge them.
+	avoidTill Age
+	failed    int
+}
+
+// maxFailed bounds how long a member is left alone that acknowledges nothing: 2^maxFailed times Timers.Refused. Each try costs
+// the time without a copy that it takes to see that no acknowledgement comes.
+const maxFailed = 3
+
+// avoid leaves a member alone for a time.
+func (m *Machine) avoid(name string, d Age) {
+	if p := m.peers[name]; p != nil {
+		p.avoidTill = max(p.avoidTill, m.now+d)
+	}
+}
+
+// failed is when a member did not acknowledge.
+func (m *Machine) failed(name string) {
+	if p := m.peers[name]; p != nil && p.avoidTill <= m.now {
+		m.avoid(name, m.t.Refused<<p.failed)
+		p.failed = min(p.failed+1, maxFailed)
+	}
+}
+
+// silentSince says that nothing was heard of a member since then.
+func (m *Machine) silentSince(name string, t Age) bool {
+	p := m.peers[name]
+	return p == nil || p.heardAt <= t
 }
 
 // recently is how long after its last message a member that gossip does not have is still asked in rounds: gossip may learn of it, or
@@ -87,6 +115,9 @@ func (m *Machine) heard(name string, start uint64) bool {
 			}
 		}
 	}
+	if m.now-p.heardAt > 2*m.t.Holds {
+		p.avoidTill = 0 // it is back
+	}
 	if p.heardAt == 0 {
 		if i, ok := slices.BinarySearch(m.names, name); !ok {
 			m.names = slices.Insert(m.names, i, name)
@@ -161,7 +192,7 @@ func (m *Machine) target(i int) string {
 	return m.nextFor(i)
 }
 
-func (m *Machine) willing(name string) bool { return m.takes(name) && m.avoid[name] <= m.now }
+func (m *Machine) willing(name string) bool { return m.takes(name) && m.peers[name].avoidTill <= m.now }
 
 // nextFor returns the first willing member in an order that is the partition's own (rendezvous hashing, Thaler and Ravishankar 1998).
 func (m *Machine) nextFor(i int) string {

@@ -107,12 +107,12 @@ var classes = []class{
 				w.cut(a, b, w.chance(.6))
 			}
 		})
-		w.later(at+pick(w, 600*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
+		w.later(at+pick(w, 700*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
 	}},
 	{"link_leave", true, false, 0, func(w *world, at time.Duration) {
 		w.later(at+w.between(0, 700*ms), func() { a, b := w.two(); w.cut(a, b, w.chance(.6)) })
 		w.later(at+w.between(0, 700*ms), func() { w.leave(w.mostlyHolder()) })
-		w.later(at+pick(w, 600*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
+		w.later(at+pick(w, 700*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
 	}},
 	{"pause_join", true, false, 0, func(w *world, at time.Duration) {
 		w.joins(at)
@@ -218,7 +218,7 @@ func (w *world) joins(at time.Duration) {
 
 func (w *world) oneLink(at time.Duration, both bool) {
 	w.later(at, func() { a, b := w.two(); w.cut(a, b, both) })
-	w.later(at+pick(w, 600*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
+	w.later(at+pick(w, 700*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
 }
 
 // roll restarts one node after the other.
