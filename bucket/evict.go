@@ -33,6 +33,11 @@ func (p *Partition) makeRoom(now Instant, wants []Want, k int) bool {
 	if int64(k) > p.t.max {
 		return false
 	}
+	for p.lenLocked()+k > MaxPartitionLines {
+		if p.evict(now, wants) == 0 {
+			return false
+		}
+	}
 	// Each turn drops at least one line, but others may take the room first.
 	for range k + 100 {
 		if p.t.reserve(k) {
@@ -95,7 +100,7 @@ func (t *Table) evictElsewhere(now Instant, p *Partition) int {
 
 // evict drops fresh lines, or else the one that can best be spared, and returns how many. It spares the lines of wants.
 func (p *Partition) evict(now Instant, wants []Want) int {
-	if now < p.barren || p.gate == Frozen { // frozen lines are on their way as they are
+	if now < p.barren || p.gate == Frozen || p.pending > 0 { // frozen lines are on their way as they are
 		return 0
 	}
 	v := eviction{p: p, now: now, wants: wants, until: math.MaxInt64}
@@ -113,7 +118,7 @@ func (p *Partition) evict(now Instant, wants []Want) int {
 	case !v.spared:
 		p.barren = v.until
 	}
-	p.t.release(v.dropped)
+	p.release(v.dropped)
 	return v.dropped
 }
 

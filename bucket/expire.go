@@ -2,6 +2,7 @@ package bucket
 
 // Expire drops the lines that are fresh again in the next n partitions, going round, and says how many lines it
 // dropped. It holds one partition's lock at a time, for one pass over its lines (2,000 of them at 8 million lines).
+// A line that a copy has yet to hear of stays for a moment.
 // A partition that is mostly empty then is made smaller. Nothing depends on it but memory: a fresh line counts nothing.
 func (t *Table) Expire(now Instant, n int) int {
 	now = clamp(now)
@@ -15,11 +16,16 @@ func (t *Table) Expire(now Instant, n int) int {
 func (p *Partition) expire(now Instant) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.expireLocked(now)
+}
+
+func (p *Partition) expireLocked(now Instant) int {
 	dropped := p.expireIn(&p.own.lines, now)
 	for _, h := range p.others {
 		dropped += p.expireIn(&h.lines, now)
 	}
-	p.t.release(dropped)
+	p.forgetEmpty()
+	p.release(dropped)
 	p.t.expired.Add(uint64(dropped))
 	return dropped
 }
@@ -28,7 +34,7 @@ func (p *Partition) expireIn(t *lines, now Instant) int {
 	if len(t.a) == 0 {
 		return 0
 	}
-	dropped := t.sweep(func(l *line) bool { return p.gone(l, now) })
+	dropped := t.sweep(func(l *line) bool { return p.gone(l, now) && !p.unsaid(l, now) })
 	before := t.bytes()
 	switch size := uint64(t.n + t.n/4 + 4); {
 	case t.n == 0:

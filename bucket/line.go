@@ -10,7 +10,7 @@ import "time"
 type line struct {
 	id ID
 	// clock is, from the top: 52 bits fresh, the instant in µs at which nothing spent here counts any more (the year
-	// 2112 is the last); 8 bits aux; 1 bit denying; 3 bits kind.
+	// 2112 is the last); 7 bits aux; 1 bit changed; 1 bit denying; 3 bits kind.
 	clock uint64
 	// marks is what was spent; each kind has its own layout.
 	marks [5]uint64
@@ -33,7 +33,9 @@ const (
 const (
 	kindMask    = 7
 	denyingMask = 8
-	auxShift    = 4
+	changedMask = 16 // see changes.go
+	auxShift    = 5
+	auxMask     = 1<<7 - 1
 	freshShift  = 12
 	// maxInstant leaves the longest window below the largest fresh instant.
 	maxInstant Instant = 1<<52 - 1 - 1<<46
@@ -60,11 +62,12 @@ func (l *line) kind() kind      { return kind(l.clock & kindMask) }
 func (l *line) empty() bool     { return l.clock&kindMask == 0 }
 func (l *line) family() family  { return families[l.clock&kindMask] }
 func (l *line) fresh() Instant  { return Instant(l.clock >> freshShift) }
-func (l *line) aux() uint64     { return l.clock >> auxShift & 0xff }
+func (l *line) aux() uint64     { return l.clock >> auxShift & auxMask }
 func (l *line) denying() bool   { return l.clock&denyingMask != 0 }
 func (l *line) deny()           { l.clock |= denyingMask }
 func (l *line) relent()         { l.clock &^= denyingMask }
-func (l *line) setAux(a uint64) { l.clock = l.clock&^(0xff<<auxShift) | a<<auxShift }
+func (l *line) changed() bool   { return l.clock&changedMask != 0 }
+func (l *line) setAux(a uint64) { l.clock = l.clock&^(auxMask<<auxShift) | a<<auxShift }
 func (l *line) setFresh(t Instant) {
 	t = min(max(t, 0), maxFresh)
 	l.clock = l.clock&(1<<freshShift-1) | uint64(t)<<freshShift

@@ -148,6 +148,16 @@ func (t *lines) rebuild(size, slack uint64) {
 	}
 }
 
+// tableFrom returns the table of lines that are in order.
+func tableFrom(a []line) lines {
+	t := lines{a: a, n: len(a)}
+	if len(a) > 0 {
+		size := uint64(max(4, len(a)+len(a)/6))
+		t.rebuild(size, slack(size))
+	}
+	return t
+}
+
 // place puts the lines of a, which are in order, into the empty table; false if they do not fit.
 func (t *lines) place(a []line) bool {
 	next := 0

@@ -40,11 +40,33 @@ func (s *source) spend(n int) {
 
 func (s *source) export(t testing.TB, now Instant) *Copy {
 	t.Helper()
-	c, err := s.p.Export(now, s.name)
+	return export(t, s.p, now, s.name)
+}
+
+// export copies one history.
+func export(t testing.TB, p *Partition, now Instant, name Name) *Copy {
+	t.Helper()
+	ls := p.Snapshot(now, true)
+	for i := range ls.Histories {
+		if c := &ls.Histories[i]; c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("no history %v of %v", name, p.Histories())
+	return nil
+}
+
+func prepare(t testing.TB, p *Partition, now Instant, ls *Lines) *Prepared {
+	t.Helper()
+	pr, err := p.Prepare(now, ls)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	return pr
+}
+
+func wholeOf(c *Copy) *Lines {
+	return &Lines{Seq: c.Seq, Whole: true, Histories: []Copy{*c}}
 }
 
 // sum is what a partition says is used, want by want.
@@ -60,13 +82,11 @@ func sum(t testing.TB, p *Partition, now Instant) string {
 func merge(t testing.TB, p *Partition, now Instant, cs ...*Copy) {
 	t.Helper()
 	for _, c := range cs {
-		if err := p.Merge(now, c); err != nil {
-			t.Fatal(err)
-		}
+		p.Absorb(prepare(t, p, now, wholeOf(c)))
 	}
 }
 
-// The laws of Merge: idempotent, the newest copy of a history whatever the order, and a sum over names in any order.
+// The laws of merging: idempotent, the newest copy of a history whatever the order, and a sum over names in any order.
 func TestMergeLaws(t *testing.T) {
 	for seed := range uint64(histories(600)) {
 		r := rand.New(rand.NewPCG(seed, 3))
@@ -134,15 +154,9 @@ func TestManyHandoffsKeepThePhase(t *testing.T) {
 		p, r, shift := s.p, s.r, Instant(0)
 		for range k {
 			next := Instant(r.Int64N(int64(hour)))
-			c, err := p.Export(s.now+shift, s.name)
-			if err != nil {
-				t.Fatal(err)
-			}
 			q := open(1000)
-			merge(t, q, s.now+next, c)
-			if err := q.SetHistory(s.name); err != nil {
-				t.Fatal(err)
-			}
+			merge(t, q, s.now+next, export(t, p, s.now+shift, s.name))
+			q.SetHistory(s.name)
 			p, shift = q, next
 		}
 		for _, w := range lawWants {
@@ -170,19 +184,16 @@ func TestACommonPastCountsOnce(t *testing.T) {
 	holder.SetHistory(old)
 	allowed(t, holder, noon, 60, w)
 	backup := open(10)
-	c, _ := holder.Export(noon, old)
-	merge(t, backup, noon, c)
+	backup.Replace(prepare(t, backup, noon, holder.Whole(noon, false)))
 
 	own := Name{Epoch: 2, Start: 22}
-	if err := backup.SetHistory(own); err != nil {
-		t.Fatal(err)
-	}
+	backup.SetHistory(own)
 	allowed(t, backup, noon+second, 5, w)
 	allowed(t, holder, noon+second, 5, w)
 
-	c, _ = holder.Export(noon+second, old)
+	c := holder.Whole(noon+second, true)
 	for range 2 {
-		merge(t, backup, noon+second, c)
+		backup.Absorb(prepare(t, backup, noon+second, c))
 		if out := take(t, backup, noon+second, 0, w); out.Current != 70 {
 			t.Fatalf("%d counted, not 70", out.Current)
 		}
@@ -191,44 +202,12 @@ func TestACommonPastCountsOnce(t *testing.T) {
 		t.Fatalf("%+v", hs)
 	}
 	// Handed back with both histories, the old one goes on.
-	for _, h := range backup.Histories() {
-		c, _ := backup.Export(noon+second, h.Name)
-		merge(t, holder, noon+second, c)
-	}
+	holder.Replace(prepare(t, holder, noon+second, backup.Whole(noon+second, true)))
 	if out := take(t, holder, noon+second, 0, w); out.Current != 70 {
 		t.Fatalf("%d counted, not 70", out.Current)
 	}
 	denied(t, holder, noon+second, 131, w)
 	allowed(t, holder, noon+second, 130, w)
-}
-
-func TestAFifthHistoryIsRefused(t *testing.T) {
-	p := open(10)
-	w := want(sliding(100, time.Minute), "k")
-	for i := range uint64(4) {
-		if err := p.SetHistory(Name{Epoch: i + 1}); err != nil {
-			t.Fatal(err)
-		}
-		allowed(t, p, noon, 1, w)
-	}
-	if err := p.SetHistory(Name{Epoch: 5}); !errors.Is(err, ErrHistories) {
-		t.Fatalf("a fifth claim: %v", err)
-	}
-	c := newSource(1, Name{Epoch: 6}).export(t, noon)
-	if err := p.Merge(noon, c); !errors.Is(err, ErrHistories) {
-		t.Fatalf("a fifth copy: %v", err)
-	}
-	if out := allowed(t, p, noon, 1, w); out.Current != 5 {
-		t.Fatalf("%+v", out)
-	}
-	if err := p.DropHistory(Name{Epoch: 1}); err != nil {
-		t.Fatal(err)
-	}
-	merge(t, p, noon, c)
-	p.t.Expire(noon+hour, 1) // now all are empty, and there is room again
-	if err := p.SetHistory(Name{Epoch: 5}); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestAMergeThatDoesNotFitChangesNothing(t *testing.T) {
@@ -239,7 +218,7 @@ func TestAMergeThatDoesNotFitChangesNothing(t *testing.T) {
 	a, b := want(sliding(5, time.Minute), "a"), want(sliding(5, time.Minute), "b")
 	allowed(t, p, s.now, 1, a)
 	allowed(t, p, s.now, 1, b)
-	if err := p.Merge(s.now, c); !errors.Is(err, ErrFull) {
+	if _, err := p.Prepare(s.now, wholeOf(c)); !errors.Is(err, ErrFull) {
 		t.Fatalf("%v", err)
 	}
 	if p.Len() != 2 || len(p.Histories()) != 1 || p.t.Stats().Lines != 2 {
@@ -256,7 +235,9 @@ func TestBadRecordsAreRefused(t *testing.T) {
 		func(r *Record) { r.Clock &^= kindMask },
 		func(r *Record) { r.Clock |= kindMask }, // attempts
 		func(r *Record) { r.ID = ID{} },
-		func(r *Record) { r.Clock = r.Clock&^kindMask&^(0xff<<auxShift) | uint64(exact) | 11<<auxShift },
+		func(r *Record) {
+			r.Clock = r.Clock&^kindMask&^(0xff<<recordAuxShift) | uint64(exact) | 11<<recordAuxShift
+		},
 		func(r *Record) { r.Clock = r.Clock&^kindMask | uint64(slots1) | uint64(maxFresh)<<freshShift },
 		func(r *Record) {
 			r.Clock = r.Clock&^kindMask | uint64(token)
@@ -268,19 +249,9 @@ func TestBadRecordsAreRefused(t *testing.T) {
 		c.Records = slices.Clone(good.Records)
 		spoil(&c.Records[0])
 		p := open(100)
-		if err := p.Merge(s.now, &c); !errors.Is(err, ErrBadRecord) || p.Len() != 0 || p.t.Stats().Lines != 0 {
+		if _, err := p.Prepare(s.now, wholeOf(&c)); !errors.Is(err, ErrBadRecord) || p.Len() != 0 || p.t.Stats().Lines != 0 {
 			t.Errorf("spoilt %d: %v, %+v", i, err, p.t.Stats())
 		}
-	}
-}
-
-func TestErrorsSayWhich(t *testing.T) {
-	p := open(10)
-	if _, err := p.Export(noon, Name{Epoch: 3}); !errors.Is(err, ErrNoHistory) {
-		t.Error(err)
-	}
-	if err := p.DropHistory(Name{Epoch: 3}); !errors.Is(err, ErrNoHistory) {
-		t.Error(err)
 	}
 }
 
@@ -288,22 +259,24 @@ func TestErrorsSayWhich(t *testing.T) {
 func FuzzMerge(f *testing.F) {
 	s := newSource(7, Name{Epoch: 1})
 	s.spend(60)
-	c, _ := s.p.Export(s.now, s.name)
+	c := export(f, s.p, s.now, s.name)
 	for _, r := range c.Records {
 		f.Add(r.ID.Line>>restBits, r.Clock, r.Marks[0], r.Marks[1], r.Marks[2], r.Marks[3], int64(noon))
 	}
-	f.Add(uint64(100), uint64(exact)|10<<auxShift, uint64(1)<<63, uint64(0), uint64(0), uint64(0), int64(0))
+	f.Add(uint64(100), uint64(exact)|10<<recordAuxShift, uint64(1)<<63, uint64(0), uint64(0), uint64(0), int64(0))
 	f.Add(uint64(Month), uint64(fixed)|1<<60, uint64(1)<<63, uint64(1)<<63, uint64(1)<<63, uint64(0), int64(-5))
 	f.Fuzz(func(t *testing.T, window, clock, a, b, c, d uint64, now int64) {
 		id := ID{Key: 5, Line: window<<restBits | 77}
 		cp := &Copy{Name: Name{Epoch: 9}, Seq: 1, Records: []Record{{ID: id, Clock: clock, Marks: [5]uint64{a, b, c, d}}}}
 		p := open(10)
-		if err := p.Merge(Instant(now), cp); err != nil {
+		pr, err := p.Prepare(Instant(now), wholeOf(cp))
+		if err != nil {
 			if p.Len() != 0 || p.t.lines.Load() != 0 {
 				t.Fatal("a refused copy left lines")
 			}
 			return
 		}
+		p.Absorb(pr)
 		p.SetHistory(cp.Name)
 		w := Want{ID: id, Limit: Limit{Count: 20, Window: id.Window(), Algorithm: Algorithm(families[clock&kindMask] - slidingFamily)}}
 		if w.Limit.Algorithm == TokenBucket {
@@ -315,12 +288,10 @@ func FuzzMerge(f *testing.F) {
 				t.Fatalf("%+v", out)
 			}
 			give(t, p, at, 1, out.Receipt, w)
-			again, err := p.Export(at, cp.Name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := open(10).Merge(at, again); err != nil {
-				t.Fatalf("its own export is refused: %v\n%+v", err, again)
+			for _, again := range []*Lines{p.Snapshot(at, true), p.Changes(at, true), p.Whole(at, true), p.Changes(at, false)} {
+				if _, err := open(10).Prepare(at, again); err != nil {
+					t.Fatalf("its own export is refused: %v\n%+v", err, again)
+				}
 			}
 		}
 	})
@@ -357,14 +328,7 @@ func FuzzTable(f *testing.F) {
 				tab.Expire(now, int(n))
 			case 2:
 				q := tab.Partition(int(key) % parts)
-				c, err := q.Export(now, Name{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				c.Seq++
-				if err := q.Merge(now, c); err != nil {
-					t.Fatal(err)
-				}
+				q.Replace(prepare(t, q, now, q.Whole(now, true)))
 			default:
 				m := models[w.ID]
 				if m == nil {

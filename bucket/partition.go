@@ -3,6 +3,7 @@ package bucket
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 )
 
 var (
@@ -40,6 +41,17 @@ type Partition struct {
 	own   history
 	// others are copies that have not been merged into one history with own, and that count as well.
 	others []*history
+	past   []Past
+
+	// What a copy elsewhere has yet to hear of; see changes.go.
+	known  atomic.Uint64 // own.seq plus 1 if it was asked for since it rose, else 0; changed under mu, read without
+	ranges ranges        // where changed lines are
+	whole  bool          // more changed than ranges can say
+	copied bool          // there is a copy, or was: changes are asked for
+
+	pending  int // how many Prepareds wait to be used
+	withheld int // lines that left since, whose room the Prepareds may need
+
 	// barren is an instant until which nothing here can be evicted, 0 where that is not known. See evict.go.
 	barren Instant
 	hand   int // where the next look for something to evict begins
@@ -83,14 +95,33 @@ func (p *Partition) lenLocked() int {
 func (p *Partition) Reset() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := p.lenLocked()
-	for _, h := range p.others {
+	name, past := p.own.name, p.past
+	n := p.clear()
+	p.own.name, p.past = name, past
+	p.release(n)
+	return n
+}
+
+// Clear drops every line and every history, the own one and what is known of past ones included: the partition is as if it had never been here. It
+// returns how many lines there were. Gate, epoch and the count of changes stay.
+func (p *Partition) Clear() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.clear()
+	p.release(n)
+	return n
+}
+
+// clear leaves it to the caller to count the lines off.
+func (p *Partition) clear() int {
+	n := 0
+	for h := range p.histories {
+		n += h.n
 		p.t.bytes.Add(-h.bytes())
 	}
-	p.t.bytes.Add(-p.own.bytes())
-	p.own.lines, p.others = lines{}, nil
-	p.own.seq++
-	p.t.release(n)
+	p.own, p.others, p.past = history{seq: p.own.seq}, nil, nil
+	p.setSeq(p.own.seq + 1)
+	p.ranges, p.whole, p.copied = ranges{}, false, false
 	p.fertile()
 	return n
 }

@@ -54,7 +54,7 @@ func clone(p *Partition) *Partition {
 	t := NewTable(Config{Partitions: 1, MaxLines: int(p.t.max)})
 	q := t.Partition(0)
 	q.gate, q.epoch = p.gate, p.epoch
-	q.own = p.own
+	q.own, q.past = p.own, p.past
 	q.own.a = slices.Clone(p.own.a)
 	for _, h := range p.others {
 		o := *h

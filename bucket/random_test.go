@@ -361,8 +361,8 @@ func (h *timeline) move() {
 	h.moves++
 	h.taken = nil
 	if h.claims && h.r.IntN(2) == 0 {
-		err := h.p.SetHistory(Name{Epoch: uint64(h.moves)})
-		h.log = append(h.log, fmt.Sprintf("%d claim: %v", h.now, err))
+		h.p.SetHistory(Name{Epoch: uint64(h.moves)})
+		h.log = append(h.log, fmt.Sprintf("%d claim", h.now))
 		return
 	}
 	q := open(100)
@@ -371,18 +371,7 @@ func (h *timeline) move() {
 	if !slices.ContainsFunc(h.specs, func(s spec) bool { return s.limits[0].Algorithm == FixedWindow }) {
 		shift = Instant(h.r.Int64N(int64(10 * minute)))
 	}
-	for _, held := range h.p.Histories() {
-		c, err := h.p.Export(h.clock(), held.Name)
-		if err == nil {
-			err = q.Merge(h.now+shift, c)
-		}
-		if err != nil {
-			h.fail("hand over %v: %v", held, err)
-		}
-	}
-	if err := q.SetHistory(h.p.own.name); err != nil {
-		h.fail("%v", err)
-	}
+	q.Replace(prepare(h.t, q, h.now+shift, h.p.Whole(h.clock(), true)))
 	h.log = append(h.log, fmt.Sprintf("%d hand over %d of %d lines to a clock %d ahead: %+v", h.now, q.Len(), h.p.Len(), shift, h.p.Histories()))
 	h.p, h.shift = q, shift
 	for i, s := range h.specs {

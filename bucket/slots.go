@@ -9,8 +9,11 @@ import "math/bits"
 //
 // And no hit counts after the line is fresh (last hit + window), so that retry-after never exceeds the window.
 //
-// The grid's phase is aux/256 of a slot. It is 0 where a line begins; a line that was moved to another clock keeps the phase
-// it had, rounded up, so that being moved k times makes it k/256 slots stricter, not k slots.
+// The grid's phase is aux/128 of a slot. It is 0 where a line begins; a line that was moved to another clock keeps the phase
+// it had, rounded up, so that being moved k times makes it k/128 slots stricter at most, not k slots.
+
+// phaseBits is how finely a phase is kept: as many bits as aux has.
+const phaseBits = 7
 
 // A grid is how a line's slots lie in time.
 type grid struct {
@@ -32,7 +35,7 @@ func gridOf(k kind, span, aux uint64) grid {
 	default:
 		g = grid{width: (span + 8) / 9, n: 10, lg: 1, bits: 32}
 	}
-	g.off = aux * g.width >> 8
+	g.off = aux * g.width >> phaseBits
 	return g
 }
 

@@ -170,8 +170,6 @@ func (p *Partition) gone(l *line, now Instant) bool {
 	if l.kind() != token || len(p.others) == 0 {
 		return true
 	}
-	var t tally
 	var buf [maxHistories]*line
-	p.look(&Want{ID: l.id, Limit: Limit{Algorithm: TokenBucket}}, &t)
-	return now >= bucketEnd(t.all(&buf))
+	return now >= bucketEnd(p.linesOf(l.id, tokenFamily, buf[:0]))
 }

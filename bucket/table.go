@@ -12,6 +12,7 @@ type Table struct {
 
 	lines, bytes           atomic.Int64
 	expired, evicted, full atomic.Uint64
+	folded                 atomic.Uint64
 
 	sweep atomic.Uint64 // where Expire goes on
 	room  room
@@ -50,6 +51,7 @@ type Stats struct {
 	Expired uint64 // lines dropped because they were fresh
 	Evicted uint64 // lines dropped before they were fresh, for want of room
 	Full    uint64 // checks that found no room
+	Folded  uint64 // times that two histories of a partition became one, for want of a fifth
 }
 
 // Stats returns the table's counters.
@@ -60,6 +62,7 @@ func (t *Table) Stats() Stats {
 		Expired: t.expired.Load(),
 		Evicted: t.evicted.Load(),
 		Full:    t.full.Load(),
+		Folded:  t.folded.Load(),
 	}
 }
 

@@ -52,7 +52,7 @@ func (p *Partition) takeLocked(now Instant, wants []Want, hits uint32, out *Outc
 // warm is decide for what nearly every check is: one plain want whose line is there, in a partition with one history. It
 // answers nothing, and has changed nothing, where the check is another.
 func (p *Partition) warm(now Instant, w *Want, n uint64, out *Outcome, t *tally) bool {
-	if w.Shadow || w.CountDenied || p.others != nil || len(out.Each) == 1 {
+	if w.Shadow || w.CountDenied || len(p.others) > 0 || len(out.Each) == 1 {
 		return false
 	}
 	l := p.own.find(w.ID, w.Limit.Algorithm.family())
@@ -66,11 +66,10 @@ func (p *Partition) warm(now Instant, w *Want, n uint64, out *Outcome, t *tally)
 	out.begin()
 	out.By = 0
 	if t.fits {
-		p.own.seq++
 		p.write(now, w, t)
 		out.Receipt = receipt(now, p.epoch)
 	} else {
-		l.deny()
+		p.deny(l)
 		out.Allowed, out.Never = false, n > most
 	}
 	p.state(now, w, t, n, &out.State)
@@ -199,7 +198,6 @@ func (p *Partition) makeLines(now Instant, wants []Want, ts []tally) bool {
 
 // spend spends each tally's amount.
 func (p *Partition) spend(now Instant, wants []Want, ts []tally) {
-	p.own.seq++
 	for i := range wants {
 		w, t := &wants[i], &ts[i]
 		if t.amount == 0 {
@@ -207,7 +205,7 @@ func (p *Partition) spend(now Instant, wants []Want, ts []tally) {
 		}
 		if spentBefore(ts, i) {
 			if t.used += t.amount; t.used >= uint64(w.Limit.Most()) {
-				t.own.deny()
+				p.deny(t.own)
 			}
 			t.v.ok = false
 			continue
@@ -232,6 +230,7 @@ func (p *Partition) write(now Instant, w *Want, t *tally) {
 		t.own.relent()
 		p.fertile()
 	}
+	p.change(t.own)
 }
 
 // spentBefore says that the line of want i was spent on for an earlier one. Callers fold such wants; if they
@@ -253,11 +252,11 @@ func (p *Partition) denied(now Instant, wants []Want, ts []tally, n uint64) {
 			continue
 		}
 		if t.own != nil {
-			t.own.deny()
+			p.deny(t.own)
 		}
 		for _, l := range t.rest {
 			if l != nil {
-				l.deny()
+				p.deny(l)
 			}
 		}
 	}
@@ -279,7 +278,7 @@ func (p *Partition) denied(now Instant, wants []Want, ts []tally, n uint64) {
 func (p *Partition) attempt(now Instant, w *Want, n uint64) {
 	l := p.own.find(w.ID.Attempts(), attemptsFamily)
 	if l == nil {
-		if !p.t.reserve(1) {
+		if p.lenLocked() >= MaxPartitionLines || !p.t.reserve(1) {
 			return
 		}
 		l = p.insert(w.ID.Attempts(), attempts)
@@ -290,14 +289,19 @@ func (p *Partition) attempt(now Instant, w *Want, n uint64) {
 	l.slotsSpend(now, n)
 }
 
-// insert makes a line for which room was reserved.
+// insert makes a line of the own history, for which room was reserved.
 func (p *Partition) insert(id ID, k kind) *line {
-	before := p.own.bytes()
-	p.own.grow(1)
-	l := p.own.insert(id, k)
-	if after := p.own.bytes(); after != before {
+	l := p.insertIn(&p.own, id, k)
+	p.fertile()
+	return l
+}
+
+func (p *Partition) insertIn(h *history, id ID, k kind) *line {
+	before := h.bytes()
+	h.grow(1)
+	l := h.insert(id, k)
+	if after := h.bytes(); after != before {
 		p.t.bytes.Add(after - before)
 	}
-	p.fertile()
 	return l
 }

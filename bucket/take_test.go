@@ -313,14 +313,8 @@ func TestSkewedFixedWindow(t *testing.T) {
 	w := want(sliding(10, time.Minute).with(FixedWindow, 0), "k")
 	p := open(10)
 	allowed(t, p, noon, 10, w)
-	c, err := p.Export(noon, Name{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	q := open(10)
-	if err := q.Merge(noon+40*second, c); err != nil {
-		t.Fatal(err)
-	}
+	q.Replace(prepare(t, q, noon+40*second, p.Whole(noon, true)))
 	denied(t, q, noon+60*second, 1, w)
 	denied(t, q, noon+99*second, 1, w)
 	allowed(t, q, noon+100*second, 10, w)

@@ -1,0 +1,328 @@
+package bucket
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+var (
+	// ErrFull: the lines would be more than the table, or one partition, may have.
+	ErrFull = errors.New("bucket: no room for the lines; the table is at its max-lines, or the partition at 65,536")
+	// ErrHistories: lines of more histories than a partition ever has.
+	ErrHistories = errors.New("bucket: lines of more than four histories, which no export makes; were they sent by another version?")
+	// ErrBadRecord: a record, or an order of records, that is not exported.
+	ErrBadRecord = errors.New("bucket: a record that no export makes; was it sent by another version?")
+)
+
+// A Prepared is what arrived, with everything checked and the room for it reserved, so that taking it in cannot fail. It must come to one of
+// Replace, Apply, Absorb and Discard; whatever is done with it after that does nothing. One goroutine may use it.
+type Prepared struct {
+	p      *Partition // nil: used
+	now    Instant
+	seq    uint64
+	whole  bool
+	copies []prepared
+	past   []Past
+	room   int // lines that are reserved
+}
+
+// A prepared is one history of it: a table if the lines are whole, else the lines that changed.
+type prepared struct {
+	name    Name
+	seq     uint64
+	lines   lines
+	changes []line // those that are fresh are to be dropped
+}
+
+// Prepare makes the lines aside as they are at now, and reserves the room for them: for Replace and Apply while the partition is
+// shut, for Absorb while it is not. Until the Prepared is used, what leaves the partition makes no room elsewhere. Errors are ErrFull,
+// ErrHistories and ErrBadRecord.
+func (p *Partition) Prepare(now Instant, ls *Lines) (*Prepared, error) {
+	now = clamp(now)
+	if len(ls.Histories) > maxHistories {
+		return nil, fmt.Errorf("prepare lines of %d histories: %w", len(ls.Histories), ErrHistories)
+	}
+	if n := ls.Len(); n > MaxPartitionLines {
+		return nil, fmt.Errorf("prepare %d lines: %w", n, ErrFull)
+	}
+	pr := &Prepared{p: p, now: now, seq: ls.Seq, whole: ls.Whole, past: slices.Clone(ls.Past[:min(len(ls.Past), maxPast)])}
+	for i := range ls.Histories {
+		c := &ls.Histories[i]
+		if slices.ContainsFunc(pr.copies, func(o prepared) bool { return o.name == c.Name }) {
+			return nil, fmt.Errorf("prepare history %v twice: %w", c.Name, ErrBadRecord)
+		}
+		list, err := c.list(now, ls.Whole)
+		if err != nil {
+			return nil, err
+		}
+		x := prepared{name: c.Name, seq: c.Seq, changes: list}
+		if ls.Whole {
+			x.lines, x.changes = tableFrom(list), nil
+		}
+		pr.copies = append(pr.copies, x)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	more, total := p.roomFor(pr)
+	if total > MaxPartitionLines {
+		p.expireLocked(now)
+		more, total = p.roomFor(pr)
+	}
+	if total > MaxPartitionLines || more > 0 && !p.t.reserve(more) {
+		return nil, fmt.Errorf("prepare %d lines beside %d: %w", ls.Len(), p.lenLocked(), ErrFull)
+	}
+	pr.room = more
+	p.pending++
+	return pr, nil
+}
+
+// list makes the lines as they are at now, in their order; without those that are fresh if the copy is whole.
+func (c *Copy) list(now Instant, whole bool) ([]line, error) {
+	list := make([]line, 0, len(c.Records))
+	run := 0 // lines of one key
+	for i := range c.Records {
+		r := &c.Records[i]
+		l, ok := r.line(now)
+		if i > 0 {
+			if before := &c.Records[i-1]; before.ID.Key == r.ID.Key {
+				run++
+				ok = ok && before.ID.Line <= r.ID.Line && run < maxKeyLines
+			} else {
+				run = 0
+				ok = ok && before.ID.Key < r.ID.Key
+			}
+		}
+		for j := i - 1; ok && j >= 0 && c.Records[j].ID == r.ID; j-- {
+			ok = c.Records[j].family() != r.family()
+		}
+		if !ok {
+			return nil, fmt.Errorf("record %d of history %v: %w", i, c.Name, ErrBadRecord)
+		}
+		if !whole || now < l.fresh() {
+			list = append(list, l)
+		}
+	}
+	return list, nil
+}
+
+// roomFor returns how many lines more the table will count once pr was used, and how many the partition will have.
+func (p *Partition) roomFor(pr *Prepared) (more, total int) {
+	have, n := p.lenLocked(), pr.len()
+	credit := p.pending == 0 // else what is here may have been counted on already
+	switch {
+	case !pr.whole || p.gate == Shut && pr.seq == p.own.seq: // Apply, of single lines
+		for _, c := range pr.copies {
+			more += c.missing(p.historyNamed(c.name))
+		}
+		if pr.whole {
+			return max(more, n-have), max(have+more, n)
+		}
+		return more, have + more
+	case p.gate == Shut:
+		if more = n; credit {
+			more = max(0, n-have)
+		}
+		return more, n
+	}
+	total = have
+	for _, c := range pr.copies {
+		old := 0
+		if h := p.historyNamed(c.name); h != nil && credit {
+			old = h.n
+		}
+		more += max(0, c.lines.n-old)
+		total += max(0, c.lines.n-old)
+	}
+	return more, total
+}
+
+// missing returns how many of the lines h does not have.
+func (x *prepared) missing(h *history) int {
+	k := 0
+	for l := range x.all {
+		if h == nil || h.find(l.id, l.family()) == nil {
+			k++
+		}
+	}
+	return k
+}
+
+func (x *prepared) all(yield func(*line) bool) {
+	for _, list := range [][]line{x.changes, x.lines.a} {
+		for i := range list {
+			if !list[i].empty() && !yield(&list[i]) {
+				return
+			}
+		}
+	}
+}
+
+func (pr *Prepared) len() int {
+	n := 0
+	for _, c := range pr.copies {
+		n += c.lines.n + len(c.changes)
+	}
+	return n
+}
+
+// use begins to take pr in, under the lock; false: it was used.
+func (pr *Prepared) use(p *Partition) bool {
+	ok := pr.p == p
+	pr.p = nil
+	return ok
+}
+
+// settle counts the lines that pr put in.
+func (p *Partition) settle(pr *Prepared, put int) {
+	d := put - pr.room
+	if p.pending--; p.pending == 0 {
+		d -= p.withheld
+		p.withheld = 0
+	}
+	p.t.lines.Add(int64(d))
+}
+
+// release counts k lines fewer; in the table only once no Prepared may still need their room.
+func (p *Partition) release(k int) {
+	if p.pending > 0 {
+		p.withheld += k
+		return
+	}
+	p.t.release(k)
+}
+
+// Discard gives the room back. It may be called on nil, and after pr was used.
+func (pr *Prepared) Discard() {
+	if pr == nil || pr.p == nil {
+		return
+	}
+	p := pr.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pr.use(p)
+	p.settle(pr, 0)
+}
+
+// Replace drops all that is here and puts in what arrived: the partition is then as the one that was exported, its own history and
+// its count of changes included, until SetHistory begins another. Gate and epoch stay.
+func (p *Partition) Replace(pr *Prepared) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if pr.use(p) {
+		p.replace(pr)
+	}
+}
+
+func (p *Partition) replace(pr *Prepared) {
+	p.release(p.clear())
+	put := 0
+	for i, c := range pr.copies {
+		h := history{lines: c.lines, name: c.name, seq: c.seq}
+		put += h.n
+		p.t.bytes.Add(h.bytes())
+		if i == 0 {
+			p.own = h
+		} else {
+			p.others = append(p.others, &h)
+		}
+	}
+	p.past = pr.past
+	p.setSeq(pr.seq)
+	p.copied = true
+	p.settle(pr, put)
+	p.fertile()
+}
+
+// Apply takes changes in, line by line, in the histories of their names. Older ones than what is here change nothing, and none
+// change anything twice. Changes that are whole replace what is here.
+func (p *Partition) Apply(pr *Prepared) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !pr.use(p):
+		return
+	case pr.seq < p.own.seq:
+		p.settle(pr, 0)
+		return
+	case pr.whole && pr.seq > p.own.seq:
+		p.replace(pr)
+		return
+	}
+	put, newer := 0, pr.seq > p.own.seq
+	for _, c := range pr.copies {
+		h := p.historyNamed(c.name)
+		if h == nil {
+			h = &history{name: c.name}
+			p.others = append(p.others, h)
+		}
+		h.seq = max(h.seq, c.seq)
+		for l := range c.all {
+			put += p.applyLine(h, l, pr.now >= l.fresh(), newer)
+		}
+	}
+	p.setSeq(pr.seq)
+	p.settle(pr, put)
+	p.fewer()
+	p.fertile()
+}
+
+// applyLine returns how many lines it added. At the same count of changes a line that is here is as it came: only lines that were left out
+// then (short windows) are new.
+func (p *Partition) applyLine(h *history, l *line, fresh, newer bool) int {
+	is := h.find(l.id, l.family())
+	switch {
+	case is == nil && !fresh:
+		*p.insertIn(h, l.id, l.kind()) = *l
+		return 1
+	case is == nil || !newer:
+	case fresh:
+		h.removeLine(is)
+		p.release(1)
+	default:
+		*is = *l
+	}
+	return 0
+}
+
+// Absorb merges what arrived into a partition that has a history of its own: a copy of a history that is here replaces it if it is newer,
+// and histories of other names are added. Copies of the own history, and late ones of past histories, are ignored; so are
+// lines that are not whole. If there are too many histories then, the oldest are folded; see fold.go.
+func (p *Partition) Absorb(pr *Prepared) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !pr.use(p) {
+		return
+	}
+	put, took := 0, false
+	for _, c := range pr.copies {
+		if !pr.whole || c.name == p.own.name || c.lines.n == 0 || c.seq <= p.pastSeq(c.name) {
+			continue
+		}
+		h := p.historyNamed(c.name)
+		if h == nil {
+			h = &history{name: c.name}
+			p.others = append(p.others, h)
+		} else if h.seq >= c.seq {
+			continue
+		}
+		p.release(h.n)
+		p.t.bytes.Add(c.lines.bytes() - h.bytes())
+		h.lines, h.seq = c.lines, c.seq
+		put += h.n
+		took = true
+	}
+	p.settle(pr, put)
+	if !took {
+		return
+	}
+	for _, x := range pr.past {
+		if x.Seq == folded && p.historyNamed(x.Name) == nil {
+			p.addPast(x)
+		}
+	}
+	p.fewer()
+	p.setSeq(p.own.seq + 1)
+	p.whole = true
+	p.fertile()
+}
