@@ -1,6 +1,9 @@
 package mail
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // A fifo against a slice that keeps everything.
 func TestFifo(t *testing.T) {
@@ -21,12 +24,17 @@ func TestFifo(t *testing.T) {
 				}
 				all = append(all, v)
 			case gone < len(all):
-				if *q.first() != all[gone] || q.pop() != all[gone] {
-					t.Fatalf("seed %d: another one came", seed)
+				n := 1 + r.IntN(min(5, len(all)-gone))
+				if got := q.popTo([]int{-1}, n); !slices.Equal(got[1:], all[gone:gone+n]) {
+					t.Fatalf("seed %d: others came", seed)
 				}
-				gone++
+				gone += n
+			case k == 9:
+				more := []int{r.Int(), r.Int(), r.Int()}
+				q.pushAll(more)
+				all = append(all, more...)
 			}
-			if q.len() != len(all)-gone {
+			if q.len() != len(all)-gone || !slices.Equal(q.queued(), all[gone:]) {
 				t.Fatalf("seed %d: %d queued, want %d", seed, q.len(), len(all)-gone)
 			}
 			if n := r.IntN(len(all) + 2); n < gone || n >= len(all) {
@@ -47,7 +55,7 @@ func TestFifoLetsGoOfMemory(t *testing.T) {
 		q.push(i)
 	}
 	for q.len() > 0 {
-		q.pop()
+		q.popTo(nil, 1)
 	}
 	if n := cap(q.a); n > keepQueue {
 		t.Fatalf("room for %d in an empty queue", n)
@@ -60,7 +68,7 @@ func TestFifoStaysAsLongAsWhatIsQueued(t *testing.T) {
 	for i := range 100_000 {
 		q.push(i)
 		if q.len() > 10 {
-			q.pop()
+			q.popTo(nil, 1)
 		}
 	}
 	if n := cap(q.a); n > 64 {

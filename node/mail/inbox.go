@@ -114,9 +114,7 @@ func cost(m hold.Message, lines *Lines) int64 {
 func (in *Inbox) queue(d *delivery) {
 	in.mu.Lock()
 	for lane := range d.items {
-		for i := range d.items[lane] {
-			in.lanes[lane].push(d.items[lane][i])
-		}
+		in.lanes[lane].pushAll(d.items[lane])
 	}
 	in.mu.Unlock()
 	d.tally.into(&in.stats.In, &in.stats.LinesIn)
@@ -161,12 +159,15 @@ func (in *Inbox) Take() []Item {
 		lane = peer.MailBulk
 	}
 	q := &in.lanes[lane]
-	var bytes int64
-	for q.len() > 0 && len(in.taken) < takeItems && bytes < takeBytes {
-		item := q.pop()
+	n, bytes := 0, int64(0)
+	for _, item := range q.queued() {
+		if n == takeItems || bytes >= takeBytes {
+			break
+		}
 		bytes += cost(item.Message, item.Lines)
-		in.taken = append(in.taken, item)
+		n++
 	}
+	in.taken = q.popTo(in.taken, n)
 	in.bytes[lane].Add(-bytes)
 	if in.lanes[peer.MailUrgent].len()+in.lanes[peer.MailBulk].len() > 0 {
 		in.wake()
@@ -184,10 +185,10 @@ func (in *Inbox) Clear() {
 	for lane := range in.lanes {
 		q := &in.lanes[lane]
 		var bytes int64
-		for q.len() > 0 {
-			item := q.pop()
+		for _, item := range q.queued() {
 			bytes += cost(item.Message, item.Lines)
 		}
+		q.drop()
 		in.bytes[lane].Add(-bytes)
 	}
 }

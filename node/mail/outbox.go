@@ -135,15 +135,15 @@ func linesOf(m hold.Message) *Lines {
 func (l *outLane) take(most int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	size := 1
-	for l.len() > 0 {
-		if size += l.first().size; size > most && len(l.taken) > 0 {
+	n, size := 0, 1
+	for i, m := range l.queued() {
+		if size += m.size; size > most && i > 0 {
 			break
 		}
-		m := l.pop()
 		l.bytes -= m.size + itemSize
-		l.taken = append(l.taken, m)
+		n++
 	}
+	l.taken = l.popTo(l.taken, n)
 	clear(l.once[:])
 }
 
