@@ -46,7 +46,7 @@ func TestAPacketOfManyMessagesArrivesInOrder(t *testing.T) {
 		}
 		packet := packetOf(sent...)
 		// One reader for all: what it keeps from one packet must not show in the next.
-		err := rd.packet(packet, partitions, func(m hold.Message, lines *Lines) error {
+		err := rd.packet(packet, partitions, func(m hold.Message, lines *bucket.Lines) error {
 			if linesOf(m) != lines {
 				t.Fatalf("%T has other lines than came with it", m)
 			}
@@ -160,9 +160,9 @@ func allHolds() []hold.Message {
 // A partition's lines fit into one packet, whatever else there is to say.
 func TestALongestBackupFitsAPacket(t *testing.T) {
 	m := &hold.Backup{Hold: hold.Hold{Epoch: 1<<64 - 1, Name: strings.Repeat("x", peer.MaxName)}}
-	lines := &Lines{}
+	lines := &bucket.Lines{}
 	for range 4 {
-		lines.Histories = append(lines.Histories, bucket.Copy{Records: make([]bucket.Record, 1<<14)})
+		lines.Histories = append(lines.Histories, bucket.Copy{Records: make([]bucket.Record, bucket.MaxPartitionLines/4)})
 	}
 	m.Lines = lines
 	if n := len(packetOf(m)); n > peer.MaxMail {

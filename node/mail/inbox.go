@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/transport/peer"
 )
@@ -19,7 +20,7 @@ type Item struct {
 	Start   uint64 // its start ID
 	Message hold.Message
 	// Lines came with a Backup, Flip or Return, or are nil. They are also in its Lines field.
-	Lines *Lines
+	Lines *bucket.Lines
 }
 
 // An Inbox brings the mail of many connections to one loop. Deliver and C may be called from everywhere, Take and Clear only by the loop.
@@ -64,7 +65,7 @@ func (in *Inbox) Deliver(from peer.Member, packet []byte) error {
 	if d == nil {
 		d = new(delivery)
 	}
-	err := d.packet(packet, in.partitions, func(m hold.Message, lines *Lines) error {
+	err := d.packet(packet, in.partitions, func(m hold.Message, lines *bucket.Lines) error {
 		lane, size := LaneOf(m), cost(m, lines)
 		d.bytes[lane] += size
 		if in.bytes[lane].Add(size) > most(lane) {
@@ -100,7 +101,7 @@ func most(lane peer.MailLane) int64 {
 }
 
 // cost is about what a message takes in memory.
-func cost(m hold.Message, lines *Lines) int64 {
+func cost(m hold.Message, lines *bucket.Lines) int64 {
 	n := itemSize
 	if lines != nil {
 		n += linesSize(lines)

@@ -3,6 +3,7 @@ package mail
 import (
 	"sync"
 
+	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/transport/peer"
 )
@@ -29,7 +30,7 @@ type outLane struct {
 // A letter is a message that waits to be sent.
 type letter struct {
 	m     hold.Message
-	lines *Lines
+	lines *bucket.Lines
 	size  int // of it in a packet, at most
 }
 
@@ -38,13 +39,13 @@ func NewOutbox(partitions int, stats *Stats) *Outbox {
 	return &Outbox{stats: stats, holds: make([]uint64, partitions)}
 }
 
-// Put queues a message with the lines that go with it; where there are none, those of the message's own Lines field go. Neither may be
+// Put queues a message, a pointer, with the lines that go with it; where there are none, those of the message's own Lines field go. Neither may be
 // changed from now on; the same message may go into many outboxes. Put reports false if too much waits for this member, and the message is
-// dropped: mail may be lost, and the machine sends again what matters. A Holds takes the place of one of the same partition that still
+// dropped: mail may be lost, and the machine sends again what matters; lines that were changes are for the caller to mark as such again. A Holds takes the place of one of the same partition that still
 // waits and is no newer. The order within a lane is else that of the calls.
 //
 // The pipe has to be told that there is mail in LaneOf(m).
-func (o *Outbox) Put(m hold.Message, lines *Lines) bool {
+func (o *Outbox) Put(m hold.Message, lines *bucket.Lines) bool {
 	kind := KindOf(m)
 	if lines == nil {
 		lines = linesOf(m)
@@ -116,7 +117,7 @@ func (o *Outbox) Next(lane peer.MailLane, dst []byte) []byte {
 }
 
 // linesOf returns the lines that a message has in itself, or nil.
-func linesOf(m hold.Message) *Lines {
+func linesOf(m hold.Message) *bucket.Lines {
 	var lines hold.Lines
 	switch m := m.(type) {
 	case *hold.Backup:
@@ -126,7 +127,7 @@ func linesOf(m hold.Message) *Lines {
 	case *hold.Return:
 		lines = m.Lines
 	}
-	l, _ := lines.(*Lines)
+	l, _ := lines.(*bucket.Lines)
 	return l
 }
 

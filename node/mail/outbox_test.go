@@ -51,8 +51,8 @@ func list(messages []hold.Message) (s string) {
 	return s
 }
 
-func linesOfN(n int) *Lines {
-	return &Lines{Histories: []bucket.Copy{{Records: make([]bucket.Record, n)}}}
+func linesOfN(n int) *bucket.Lines {
+	return &bucket.Lines{Histories: []bucket.Copy{{Records: make([]bucket.Record, n)}}}
 }
 
 func holds(p hold.Part, epoch uint64) *hold.Holds {

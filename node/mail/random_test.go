@@ -53,11 +53,14 @@ func (r random) version() hold.Version {
 
 func (r random) code() hold.StoreCode { return hold.StoreCode(1 + r.IntN(int(hold.NotReady))) }
 
-func (r random) lines() *Lines {
+func (r random) lines() *bucket.Lines {
 	if r.IntN(4) == 0 {
 		return nil
 	}
-	l := &Lines{Seq: r.number()}
+	l := &bucket.Lines{Seq: r.number(), Whole: r.bool()}
+	for range r.IntN(3) {
+		l.Past = append(l.Past, bucket.Past{Name: bucket.Name{Epoch: r.Uint64(), Start: r.Uint64()}, Seq: r.Uint64()})
+	}
 	for range 1 + r.IntN(3) {
 		l.Histories = append(l.Histories, r.history(r.IntN(5)))
 	}
@@ -150,7 +153,7 @@ func packetOf(messages ...hold.Message) []byte {
 func read(packet []byte) ([]hold.Message, error) {
 	var r reader
 	var got []hold.Message
-	err := r.packet(packet, partitions, func(m hold.Message, _ *Lines) error {
+	err := r.packet(packet, partitions, func(m hold.Message, _ *bucket.Lines) error {
 		got = append(got, m)
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/transport/peer"
 )
@@ -61,7 +62,7 @@ func (s *slab[T]) new() *T {
 
 // packet reads a packet and calls take with each message, until one of them fails. What is taken is the caller's; none of it points into
 // the packet. The partitions of messages are below that number.
-func (r *reader) packet(b []byte, partitions int, take func(m hold.Message, lines *Lines) error) error {
+func (r *reader) packet(b []byte, partitions int, take func(m hold.Message, lines *bucket.Lines) error) error {
 	r.b, r.at, r.err, r.n = b, 0, nil, 0
 	defer func() { r.b = nil }()
 	if len(b) == 0 || b[0] != version {
@@ -83,7 +84,7 @@ func (r *reader) packet(b []byte, partitions int, take func(m hold.Message, line
 }
 
 // message reads what follows the kind.
-func (r *reader) message(kind Kind, partitions int) (hold.Message, *Lines) {
+func (r *reader) message(kind Kind, partitions int) (hold.Message, *bucket.Lines) {
 	if kind == 0 || kind >= Kinds {
 		r.fail(errKind)
 		return nil, nil
@@ -164,7 +165,7 @@ func (r *reader) message(kind Kind, partitions int) (hold.Message, *Lines) {
 	}
 }
 
-func (r *reader) flip(part hold.Part) (hold.Message, *Lines) {
+func (r *reader) flip(part hold.Part) (hold.Message, *bucket.Lines) {
 	m := &hold.Flip{Part: part, From: r.hold(), Hold: r.hold()}
 	m.History.Epoch = r.number()
 	m.History.Start = r.fixed()
@@ -320,11 +321,11 @@ func (r *reader) olds() []string {
 	return names
 }
 
-func (r *reader) lines(there byte) *Lines {
+func (r *reader) lines(there byte) *bucket.Lines {
 	if there == 0 || r.err != nil {
 		return nil
 	}
-	lines, rest, err := readLines(r.b[r.at:])
+	lines, rest, err := bucket.ReadLines(r.b[r.at:])
 	if err != nil {
 		r.fail(err)
 		return nil

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
 )
 
@@ -41,7 +42,7 @@ const (
 )
 
 // sizeOf returns at least how many bytes a message takes in a packet.
-func sizeOf(m hold.Message, lines *Lines) int {
+func sizeOf(m hold.Message, lines *bucket.Lines) int {
 	switch m := m.(type) {
 	case *hold.Ask:
 		return partSize + 8 + holdSize + 1 + numberSize + len(m.Target.Name)
@@ -83,13 +84,10 @@ func sizeOf(m hold.Message, lines *Lines) int {
 
 // linesSize returns at least how many bytes lines take in a packet, with the byte that says whether there are any. It is about what they
 // take in memory, too.
-func linesSize(lines *Lines) int {
+func linesSize(lines *bucket.Lines) int {
 	n := 1
 	if lines != nil {
-		n += 64
-		for i := range lines.Histories {
-			n += 64 + 64*len(lines.Histories[i].Records)
-		}
+		n += 64 + 24*len(lines.Past) + 64*len(lines.Histories) + 64*lines.Len()
 	}
 	return n
 }

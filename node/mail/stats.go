@@ -1,6 +1,10 @@
 package mail
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/stint-limiter/stint/bucket"
+)
 
 // Stats counts mail of all members together. All of it only rises. Read it at any time.
 type Stats struct {
@@ -20,12 +24,10 @@ type tally struct {
 	lines uint64
 }
 
-func (t *tally) add(k Kind, lines *Lines) {
+func (t *tally) add(k Kind, lines *bucket.Lines) {
 	t.kinds[k]++
 	if lines != nil {
-		for i := range lines.Histories {
-			t.lines += uint64(len(lines.Histories[i].Records))
-		}
+		t.lines += uint64(lines.Len())
 	}
 }
 

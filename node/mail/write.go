@@ -3,6 +3,7 @@ package mail
 import (
 	"encoding/binary"
 
+	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
 )
 
@@ -47,7 +48,7 @@ func (w *writer) end() []byte {
 }
 
 // message writes one message.
-func (w *writer) message(m hold.Message, lines *Lines) {
+func (w *writer) message(m hold.Message, lines *bucket.Lines) {
 	kind := KindOf(m)
 	w.b = append(w.b, byte(kind))
 	if kind.parted() {
@@ -167,13 +168,13 @@ func (w *writer) version(v *hold.Version) {
 	w.number(v.Seq)
 }
 
-func (w *writer) lines(flags byte, lines *Lines) {
+func (w *writer) lines(flags byte, lines *bucket.Lines) {
 	if lines == nil {
 		w.b = append(w.b, flags)
 		return
 	}
 	w.b = append(w.b, flags|flagLines)
-	w.b = appendLines(w.b, lines)
+	w.b = bucket.AppendLines(w.b, lines)
 }
 
 // name writes a name of at most peer.MaxName bytes; package members lets no longer one in.
