@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/transport"
 )
 
 // TestFoldingTellsEveryAskWhatItWouldHaveBeenToldAlone sends random asks on few keys in batches, and holds each answer
@@ -140,6 +141,8 @@ func TestWhatFoldsAndWhatDoesNot(t *testing.T) {
 		{"a give-back", func(a *Ask) { a.Hits = -1 }, false},
 		{"all states", func(a *Ask) { a.Each = true }, false},
 		{"another epoch", func(a *Ask) { a.Epoch++ }, false},
+		{"of a hold that failed", func(a *Ask) { a.Failed = true }, false},
+		{"another way to split", func(a *Ask) { a.OnSplit = transport.SplitShare }, false},
 	} {
 		a, b := fill(c, 0, 7, 1, want(7, 10)), fill(c, 1, 7, 1, want(7, 10))
 		x.change(b)

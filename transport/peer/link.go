@@ -67,8 +67,10 @@ func dial(ctx context.Context, cfg *PipeConfig, until time.Time) (*link, error) 
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Addr, err)
 	}
-	return &link{conn: conn, br: bufio.NewReaderSize(conn, 16<<10)}, nil
+	return newLink(conn), nil
 }
+
+func newLink(conn net.Conn) *link { return &link{conn: conn, br: bufio.NewReaderSize(conn, 16<<10)} }
 
 // exchange sends a request and returns the body of the answer, which is good until the next exchange. keep is false if
 // the connection is of no more use; sent is false if the request cannot have arrived whole.

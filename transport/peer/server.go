@@ -106,22 +106,24 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 // setHTTP sets up an HTTP server. stream leaves the reading of bodies to the handler.
 func (s *Server) setHTTP(h *fasthttp.Server, handle fasthttp.RequestHandler, stream bool) {
 	*h = fasthttp.Server{
-		Handler:               handle,
-		StreamRequestBody:     stream,
-		ErrorHandler:          s.unreadable,
-		HeaderReceived:        bodyLimit,
-		ConnState:             s.connState,
-		Concurrency:           1 << 20, // ours is MaxConns; fasthttp counts what ServeConn serves twice
-		ReadBufferSize:        maxHead,
-		WriteBufferSize:       16 << 10,
-		ReadTimeout:           readTimeout,
-		WriteTimeout:          writeTimeout,
-		IdleTimeout:           idleTimeout,
-		MaxRequestBodySize:    MaxControl,
-		NoDefaultServerHeader: true,
-		NoDefaultDate:         true, // else fasthttp starts a goroutine that never ends
-		NoDefaultContentType:  true,
-		Logger:                quiet{},
+		Handler:            handle,
+		StreamRequestBody:  stream,
+		ErrorHandler:       s.unreadable,
+		HeaderReceived:     bodyLimit,
+		ConnState:          s.connState,
+		Concurrency:        1 << 20, // ours is MaxConns; fasthttp counts what ServeConn serves twice
+		ReadBufferSize:     maxHead,
+		WriteBufferSize:    16 << 10,
+		ReadTimeout:        readTimeout,
+		WriteTimeout:       writeTimeout,
+		IdleTimeout:        idleTimeout,
+		MaxRequestBodySize: MaxControl,
+		// A form would be read into files by itself.
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+		NoDefaultDate:                true, // else fasthttp starts a goroutine that never ends
+		NoDefaultContentType:         true,
+		Logger:                       quiet{},
 	}
 }
 
@@ -130,8 +132,11 @@ func (s *Server) Stats() *ServerStats { return s.stats }
 
 // bodyLimit bounds the body by its path, before any of it is read.
 func bodyLimit(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if string(h.RequestURI()) == ControlPath {
+	switch string(h.RequestURI()) {
+	case ControlPath:
 		return fasthttp.RequestConfig{MaxRequestBodySize: MaxControl}
+	case MailPath:
+		return fasthttp.RequestConfig{MaxRequestBodySize: maxMailFrame}
 	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: MaxBatch + macSize}
 }

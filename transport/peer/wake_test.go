@@ -1,0 +1,178 @@
+package peer
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What a node does that was stopped for a while: it hangs up on everybody, and everybody comes again.
+
+func TestDisconnectFailsWhatIsInFlightAndThePipeGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newMailPair(t, func(pc *PipeConfig, _ *ServerConfig) { pc.Attempt, pc.Total = time.Minute, time.Minute })
+		hang := make(chan struct{})
+		x.d.before = func(e *Entry) {
+			if e.Partition == 7 {
+				<-hang
+			}
+		}
+		x.in.hang = hang
+		c := GetCall(2)
+		inFlight, through := fill(c, 0, 7, 1, want(7, 10)), fill(c, 1, 9, 1, want(9, 10))
+		through.Through = true
+		x.pipe.Send(inFlight)
+		x.pipe.Send(through)
+		c.Post()
+		x.out.put(x.pipe, MailUrgent, "x")
+		x.out.put(x.pipe, MailBulk, "y")
+		synctest.Wait()
+		later := GetCall(1)
+		queued := fill(later, 0, 8, 1, want(8, 10))
+		x.pipe.lanes[0].push(queued, int64(time.Minute))
+		began := time.Now()
+		x.pipe.Disconnect()
+		c.Wait()
+		if inFlight.Code != Failed || time.Since(began) != 0 {
+			t.Errorf("in flight: code %d after %v", inFlight.Code, time.Since(began))
+		}
+		later.Wait()
+		if queued.Code != Decided || x.d.total(8) != 1 || !x.pipe.Healthy() {
+			t.Errorf("what waited: code %d, healthy %v", queued.Code, x.pipe.Healthy())
+		}
+		if f := x.out.failures(); len(f) != 2 {
+			t.Errorf("undelivered: %v", f)
+		}
+		x.in.mu.Lock()
+		x.in.hang = nil
+		x.in.mu.Unlock()
+		x.out.put(x.pipe, MailUrgent, "z")
+		if got := x.in.got(); len(got) != 1 || got[0] != "z" {
+			t.Errorf("got %q", got)
+		}
+		close(hang)
+		c.Put()
+		later.Put()
+		x.close()
+	})
+}
+
+// A node that was stopped finds every peer late. It is not they who were.
+func TestDisconnectForgetsWhoWasLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newMailPair(t, nil)
+		x.mem.Cut("n0", "n1")
+		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Unsent || x.pipe.Healthy() {
+			t.Errorf("code %d, healthy %v", a.Code, x.pipe.Healthy())
+		}
+		x.mem.Heal()
+		x.pipe.Disconnect()
+		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Decided {
+			t.Errorf("code %d", a.Code)
+		}
+		// That it has started again is no lateness.
+		x.pipe.gone(ErrRestarted)
+		x.pipe.Disconnect()
+		if !x.pipe.Gone() {
+			t.Error("the pipe believes in an earlier start")
+		}
+		x.close()
+	})
+}
+
+// A dial that was under way when the node hung up says nothing of the member.
+func TestDisconnectDuringADial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newMailPair(t, nil)
+		x.mem.Cut("n0", "n1")
+		time.AfterFunc(Attempt/2, x.pipe.Disconnect)
+		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Unsent || !x.pipe.Healthy() {
+			t.Errorf("code %d, healthy %v", a.Code, x.pipe.Healthy())
+		}
+		x.mem.Heal()
+		x.close()
+	})
+}
+
+func TestDisconnectOfAControlConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newMailPair(t, nil)
+		defer x.close()
+		for range 3 {
+			if _, err := x.pipe.Hello(context.Background()); err != nil {
+				t.Error(err)
+			}
+			heard := x.pipe.LastHeard()
+			if heard.IsZero() {
+				t.Error("a hello is not heard")
+			}
+			x.pipe.Disconnect()
+			synctest.Wait()
+			if n := x.server.Stats().Conns.Load(); n != 0 {
+				t.Errorf("%d connections are left", n)
+			}
+		}
+	})
+}
+
+// A server that hangs up goes on listening, handles nothing that it had read before, and does not wait for what it had begun.
+func TestAServerDisconnects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newMailPair(t, func(pc *PipeConfig, _ *ServerConfig) { pc.Lanes, pc.Attempt, pc.Total = 2, time.Minute, time.Minute })
+		begun, hang := make(chan struct{}, 1), make(chan struct{})
+		first := true
+		x.d.before = func(e *Entry) {
+			if first {
+				first = false
+				begun <- struct{}{}
+				<-hang
+			}
+		}
+		c := GetCall(1)
+		x.pipe.Send(fill(c, 0, 7, 1, want(7, 10)))
+		c.Post()
+		<-begun
+		x.server.Disconnect()
+		if n := x.server.Stats().Disconnects.Load(); n != 1 {
+			t.Errorf("%d counted", n)
+		}
+		synctest.Wait()
+		close(hang)
+		// The same batch comes again over a new connection, and finds the answer to the first.
+		c.Wait()
+		if c.Asks[0].Code != Decided || x.d.total(7) != 1 || x.server.Stats().Repeats.Load() != 1 {
+			t.Errorf("code %d, %d spent, %d repeats", c.Asks[0].Code, x.d.total(7), x.server.Stats().Repeats.Load())
+		}
+		c.Put()
+		x.close()
+	})
+}
+
+// What a connection had brought, and nobody had begun to handle, is not handled after Disconnect.
+func TestWhatWasReadBeforeADisconnectIsNotHandled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newCounters()
+		x := newPair(t, d, func(_ *PipeConfig, sc *ServerConfig) { sc.Mail = new(inbox).mail })
+		defer x.close()
+		begun, hang := make(chan struct{}, 1), make(chan struct{})
+		d.before = func(*Entry) { begun <- struct{}{}; <-hang }
+		c := GetCall(2)
+		defer c.Put()
+		// Two batches in a row on one connection: both are in its buffer, the second waits for the first.
+		two := append(post(BatchPath, batchTo(n1, 1, fill(c, 0, 7, 1, want(7, 10)))), post(BatchPath, batchTo(n1, 2, fill(c, 1, 8, 1, want(8, 10))))...)
+		k, err := x.net.Dial(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go k.Write(two)
+		<-begun
+		x.server.Disconnect()
+		close(hang)
+		synctest.Wait()
+		if d.total(7) != 1 || d.total(8) != 0 {
+			t.Errorf("%d and %d spent", d.total(7), d.total(8))
+		}
+		k.Close()
+	})
+}
