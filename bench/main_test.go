@@ -79,7 +79,7 @@ func TestPlan(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, args := range []string{
 		"", "fly", "run --callers 0", "run --duration 1ms", "run --arrivals never", "run --workloads unifrom", "run more",
-		"load --workload uniform@50%", "load --callers 0", "echo --addr 0.0.0.0:7060", "cluster 3 4",
+		"load --workload uniform@50%", "load --callers 0", "faults --runs 0", "faults --only clam", "faults --rate 0", "faults --callers 0", "echo --addr 0.0.0.0:7060", "cluster 3 4",
 	} {
 		if err := dispatch(t.Context(), strings.Fields(args)); !errors.Is(err, errUsage) {
 			t.Errorf("bench %s: got %v", args, err)

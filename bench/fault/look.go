@@ -42,8 +42,9 @@ func (s *Stage) explain(n *proc.Node) ([]explanation, error) {
 	return all, nil
 }
 
-// agreeOnHolders reports, as an error, a key that two nodes think is held by different members, or at different epochs.
-func (s *Stage) agreeOnHolders() error {
+// agreeOnHolders reports, as an error, a key that two nodes think is held by different members, or at different epochs
+// where those are looked at.
+func (s *Stage) agreeOnHolders(epochs bool) error {
 	nodes := s.cluster.Running()
 	views, errs := make([][]explanation, len(nodes)), make([]error, len(nodes))
 	var wg sync.WaitGroup
@@ -57,7 +58,7 @@ func (s *Stage) agreeOnHolders() error {
 	for k := range s.Keys {
 		for i := range nodes {
 			a, b := views[0][k], views[i][k]
-			if a.Holder == "" || a.Holder != b.Holder || a.Epoch != b.Epoch {
+			if a.Holder == "" || a.Holder != b.Holder || epochs && a.Epoch != b.Epoch {
 				return fmt.Errorf("%s says that %q holds %s at epoch %d, %s that %q does at %d",
 					nodes[0].Name, a.Holder, s.Keys[k].Name, a.Epoch, nodes[i].Name, b.Holder, b.Epoch)
 			}
@@ -69,7 +70,7 @@ func (s *Stage) agreeOnHolders() error {
 // holders waits until there is one holder each, and notes how long that has taken since a moment of the load, and whether that was in time.
 func (s *Stage) holders(since, within time.Duration) error {
 	s.Step("until there is one holder each")
-	err := s.within(within-(s.Load.Now()-since)+5*time.Second, s.agreeOnHolders)
+	err := s.within(within-(s.Load.Now()-since)+5*time.Second, func() error { return s.agreeOnHolders(true) })
 	if s.ctx.Err() != nil {
 		return s.ctx.Err()
 	}
@@ -102,7 +103,7 @@ func (s *Stage) held(by, says *proc.Node) (map[int]bool, error) {
 func (s *Stage) settle() error {
 	s.Step("until copies are whole")
 	err := s.within(15*time.Second, func() error {
-		if err := s.agreeOnHolders(); err != nil {
+		if err := s.agreeOnHolders(false); err != nil {
 			return err
 		}
 		if p := s.counters()["backup_pending"]; p > 0 {

@@ -188,7 +188,9 @@ func (n *Net) Close() error {
 	}
 	n.Hosts = nil
 	if n.exists("switch") {
-		// The links that end in it go with it, this process's end too, but not at once.
+		// Links go with the namespace that they end in, but some time after; the next Net wants the name at once. There
+		// may be no such link yet.
+		_ = ip(context.Background(), "", "link", "delete", n.uplink())
 		errs = append(errs, ip(context.Background(), "", "netns", "delete", n.name("switch")))
 	}
 	return errors.Join(errs...)

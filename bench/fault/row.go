@@ -43,12 +43,12 @@ func (r *Row) Wrong() bool { return len(r.Why) > 0 }
 // fail notes something that is wrong.
 func (r *Row) fail(format string, args ...any) { r.Why = append(r.Why, fmt.Sprintf(format, args...)) }
 
-// note notes what was looked at, as wrong where it does not hold.
+// note notes what was looked at, or, where it does not hold, what is wrong.
 func (r *Row) note(holds bool, format string, args ...any) {
-	s := fmt.Sprintf(format, args...)
-	r.Also = append(r.Also, s)
-	if !holds {
-		r.Why = append(r.Why, s)
+	if holds {
+		r.Also = append(r.Also, fmt.Sprintf(format, args...))
+	} else {
+		r.fail(format, args...)
 	}
 }
 
