@@ -331,7 +331,7 @@ func (m *Machine) Route(i int) Route {
 	r := Route{Hold: p.hold}
 	switch {
 	case !m.may:
-	case p.state == Held && !p.unsure:
+	case p.state == Held && !p.unsure, p.state == Frozen && !p.unsure && !m.on(RuleFreeze):
 		r.Way, r.Claimed = Here, p.claimed
 	case p.unsure || p.state == Frozen || p.claim != nil:
 	case !p.hold.Known():
