@@ -14,7 +14,7 @@ func (w *world) fault(format string, args ...any) {
 }
 
 // excuse adds up what a crash (for good) or a stop of a node may cost by the promise: what was spent there and is nowhere
-// else. What is elsewhere must be found again.
+// else, nor was acknowledged by who is there to know. What is elsewhere must be found again.
 func (w *world) excuse(n *node, forGood bool) {
 	for p := range w.parts {
 		_, s := n.m.Hold(p)
@@ -26,6 +26,9 @@ func (w *world) excuse(n *node, forGood bool) {
 			for _, o := range w.alive() {
 				if o != n && !o.paused && len(w.net.cut) == 0 {
 					best = max(best, mine.common(o.parts[p].lines, key))
+					if n.parts[p].safe == (run{o.name, o.start}) {
+						best = max(best, n.parts[p].copied[key]) // it said so, and may not drop it before another does
+					}
 				}
 			}
 			cost := mine.total(key) - best

@@ -74,6 +74,8 @@ func (l *lines) total(key int) int {
 	return n
 }
 
+func (l *lines) totals() [2]int { return [2]int{l.total(0), l.total(1)} }
+
 // common is how much of what these lines count the others count as well.
 func (l *lines) common(o *lines, key int) int {
 	n := 0

@@ -113,6 +113,7 @@ func (n *node) withLines(m hold.Message) hold.Message {
 	l := n.parts[m.Of()].lines
 	switch m := m.(type) {
 	case *hold.Backup:
+		n.parts[m.Of()].sent[l.seq] = l.totals()
 		if m.Lines == nil && m.Whole() {
 			m.Lines, m.Seq = l.whole(), l.seq
 		} else if m.Lines == nil {

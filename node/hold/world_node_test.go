@@ -56,7 +56,10 @@ type part struct {
 	gate   gate
 	lines  *lines
 	froze  time.Duration
-	decide map[uint64]bool // asks decided here before, and how
+	decide map[uint64]bool   // asks decided here before, and how
+	sent   map[uint64][2]int // what was counted when a backup with that number went
+	safe   run               // who acknowledged the last of them
+	copied [2]int            // which had so much
 }
 
 type gate uint8
@@ -90,7 +93,7 @@ func newNode(w *world, name string) *node {
 		Name: name, Start: n.start, Partitions: w.parts, Timers: w.timers, Off: w.off, Rand: rand.New(rand.NewPCG(w.seed, n.start)),
 	})
 	for i := range n.parts {
-		n.parts[i] = part{lines: newLines(), decide: map[uint64]bool{}}
+		n.parts[i] = part{lines: newLines(), decide: map[uint64]bool{}, sent: map[uint64][2]int{}}
 	}
 	return n
 }
@@ -147,7 +150,7 @@ func (n *node) step(e hold.Event) {
 		if _, ok := x.(hold.Rerouted); !ok && n.w.trace != nil {
 			n.w.tracef("    %s%d → %s", n.name, n.start, brief(x))
 		}
-		n.carry(x)
+		n.carry(x, e)
 	}
 	if n.m.Busy() && !n.beating {
 		n.beating = true
@@ -167,7 +170,7 @@ func isTimer(e hold.Event) bool {
 }
 
 // carry does what an effect says.
-func (n *node) carry(x hold.Effect) {
+func (n *node) carry(x hold.Effect, e hold.Event) {
 	w := n.w
 	switch x := x.(type) {
 	case hold.Send:
@@ -184,6 +187,11 @@ func (n *node) carry(x hold.Effect) {
 		p.lines.seq = max(p.lines.seq, x.Seq)
 		p.thawed(w)
 		p.gate = open
+		if r, ok := e.(hold.Received); ok && x.Flip != nil {
+			p.safe, p.copied = run{r.From, r.Start}, p.lines.totals()
+		} else if x.Why != hold.Resumed {
+			p.safe = run{}
+		}
 		w.histories = max(w.histories, len(p.lines.past))
 		w.claims[x.Why]++
 		w.tracef("    %s%d holds partition %d as %v (%v): %v", n.name, n.start, x.Partition, x.Hold, x.Why, p.lines.copy())
@@ -213,6 +221,11 @@ func (n *node) carry(x hold.Effect) {
 		n.parts[x.Partition].lines.clear()
 	case hold.Unacknowledged:
 		n.parts[x.Partition].lines.unacknowledged()
+	case hold.Acknowledged:
+		r := e.(hold.Received)
+		p := &n.parts[x.Partition]
+		p.safe, p.copied = run{r.From, r.Start}, p.sent[x.Seq]
+		clear(p.sent)
 	case hold.Woke:
 		for _, name := range w.names {
 			n.conn[name]++
