@@ -210,6 +210,32 @@ func TestExpire(t *testing.T) {
 	}
 }
 
+// A token bucket's line that is fresh by itself stays while it waits for that of another history, wherever sweeping has moved it.
+func TestSweepingKeepsWhatWaits(t *testing.T) {
+	const keys = 200
+	p := open(10 * keys)
+	bucket := sliding(60, time.Minute).with(TokenBucket, 60)
+	for i := range keys {
+		allowed(t, p, noon, 30, want(bucket, strconv.Itoa(i))) // back after 30 s
+		allowed(t, p, noon, 1, want(sliding(5, 10*time.Second), strconv.Itoa(i)))
+	}
+	p.SetHistory(Name{Epoch: 2})
+	for i := range keys {
+		allowed(t, p, noon+second, 30, want(bucket, strconv.Itoa(i))) // in turn: back after 60 s
+		allowed(t, p, noon+second, 1, want(sliding(5, 10*time.Second), strconv.Itoa(i)))
+	}
+	p.t.Expire(noon+45*second, 1)
+	if n := p.Len(); n != 2*keys {
+		t.Fatalf("%d lines, want the %d that wait", n, 2*keys)
+	}
+	for i := range keys {
+		denied(t, p, noon+45*second, 46, want(bucket, strconv.Itoa(i)))
+	}
+	if p.t.Expire(noon+60*second, 1); p.Len() != 0 {
+		t.Fatalf("%d lines are left", p.Len())
+	}
+}
+
 func TestReset(t *testing.T) {
 	p := open(10)
 	w := want(sliding(1, time.Minute), "k")

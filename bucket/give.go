@@ -68,19 +68,18 @@ func (p *Partition) giveLine(now, at Instant, w *Want, hits uint64, h *history, 
 	if hits == 0 {
 		return
 	}
-	if l.give(now, at, w.Limit.Count, hits) {
-		p.given(l)
-		return
-	}
-	if p.told(l) {
+	left := l.give(now, at, w.Limit.Count, hits)
+	p.given(l)
+	switch {
+	case left:
+	case p.told(l):
 		// It stays for a moment with nothing spent, so that the next changes say so.
 		*l = line{id: l.id, clock: uint64(l.kind()) | l.clock&changedMask}
 		l.setFresh(now)
-		p.given(l)
-		return
+	default:
+		h.removeLine(l)
+		p.release(1)
 	}
-	h.removeLine(l)
-	p.release(1)
 }
 
 func (p *Partition) given(l *line) {

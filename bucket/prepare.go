@@ -204,7 +204,7 @@ func (pr *Prepared) Discard() {
 	p.settle(pr, 0)
 }
 
-// Replace drops all that is here and puts in what arrived: the partition is then as the one that was exported, its own history and
+// Replace drops all that is here and puts in what arrived, which is whole: the partition is then as the one that was exported, its own history and
 // its count of changes included, until SetHistory begins another. Gate and epoch stay.
 func (p *Partition) Replace(pr *Prepared) {
 	p.mu.Lock()

@@ -171,5 +171,9 @@ func (p *Partition) gone(l *line, now Instant) bool {
 		return true
 	}
 	var buf [maxHistories]*line
-	return now >= bucketEnd(p.linesOf(l.id, tokenFamily, buf[:0]))
+	ls := p.linesOf(l.id, tokenFamily, buf[:0])
+	if !slices.Contains(ls, l) {
+		ls = append(ls, l) // lines that are being swept are not to be found where they were
+	}
+	return now >= bucketEnd(ls)
 }
