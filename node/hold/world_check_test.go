@@ -110,13 +110,18 @@ func (n *node) answer(c *check, v verdict) {
 		return
 	}
 	took := w.now - c.since
-	w.longest = max(w.longest, took)
-	switch v {
-	case unanswered:
+	stopped := n.wokeAt > c.since // its caller waited for a node that stood still
+	if !stopped {
+		w.longest = max(w.longest, took)
+	}
+	switch {
+	case v == unanswered && stopped:
+		w.standing++
+	case v == unanswered:
 		w.failures++
 		w.failed = append(w.failed, failure{w.now, c.since, n.name, c.partition})
 		w.tracef("check %d at %s%d failed", c.id, n.name, n.start)
-	case allowed:
+	case v == allowed:
 		w.admitted[c.partition][c.key]++
 	}
 	if took > 150*ms {

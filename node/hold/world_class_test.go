@@ -78,7 +78,7 @@ var classes = []class{
 	{"link", true, false, 700 * ms, func(w *world, at time.Duration) { w.oneLink(at, true) }},
 	{"oneway", true, false, 700 * ms, func(w *world, at time.Duration) { w.oneLink(at, false) }},
 	{"split", false, false, 700 * ms, func(w *world, at time.Duration) {
-		w.forks = 2
+		w.forks, w.net.keep = 2, pick(w, 0, 0, .3)
 		side := w.some(w.base)
 		w.later(at, func() { w.split(side) })
 		w.later(at+pick(w, 150*ms, 400*ms, 2*time.Second, 14*time.Second), w.heal)
@@ -93,6 +93,7 @@ var classes = []class{
 		w.later(at+8*time.Second, func() { w.net.spike, w.net.loss = 0, 0 })
 	}},
 	{"link_join", true, false, 0, func(w *world, at time.Duration) {
+		w.net.keep = pick(w, 0, 0, .3)
 		w.joins(at)
 		j := w.joiners[0]
 		w.later(at+w.between(0, 700*ms), func() {
@@ -110,6 +111,7 @@ var classes = []class{
 		w.later(at+pick(w, 700*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
 	}},
 	{"link_leave", true, false, 0, func(w *world, at time.Duration) {
+		w.net.keep = pick(w, 0, 0, .3)
 		w.later(at+w.between(0, 700*ms), func() { a, b := w.two(); w.cut(a, b, w.chance(.6)) })
 		w.later(at+w.between(0, 700*ms), func() { w.leave(w.mostlyHolder()) })
 		w.later(at+pick(w, 700*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
@@ -120,6 +122,18 @@ var classes = []class{
 			name := pick(w, w.joiners[0], w.joiners[0], w.holder(0))
 			w.pause(name, pick(w, w.between(90*ms, 300*ms), time.Second))
 		})
+	}},
+	{"full", true, true, 250 * ms, func(w *world, at time.Duration) {
+		w.full = pick(w, .1, .5, .9)
+		w.joins(at)
+		if w.chance(.5) {
+			w.later(at+w.between(0, 600*ms), func() { w.leave(w.mostlyHolder()) })
+		}
+		w.later(at+w.between(500*ms, 6*time.Second), func() { w.full = 0 })
+	}},
+	{"reboot", true, false, 0, func(w *world, at time.Duration) {
+		w.later(at, w.reboot)
+		w.later(at+5*time.Second, func() {})
 	}},
 	{"mix", false, false, 0, (*world).mix},
 }
@@ -217,6 +231,7 @@ func (w *world) joins(at time.Duration) {
 }
 
 func (w *world) oneLink(at time.Duration, both bool) {
+	w.net.keep = pick(w, 0, 0, .3)
 	w.later(at, func() { a, b := w.two(); w.cut(a, b, both) })
 	w.later(at+pick(w, 700*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
 }

@@ -72,6 +72,31 @@ func (n *node) die() {
 	n.backlog = nil
 }
 
+// reboot stops all nodes at one moment, and starts them again with a snapshot of what they held.
+func (w *world) reboot() {
+	w.fault("reboot")
+	for _, n := range w.alive() {
+		n.die()
+		saved := map[int]*exported{}
+		versions := map[int]hold.Version{}
+		for p := range w.parts {
+			if h, s := n.m.Hold(p); s == hold.Held || s == hold.Frozen || s == hold.Returning {
+				saved[p] = n.parts[p].lines.copy()
+				versions[p] = hold.Version{Epoch: h.Epoch, Start: h.Start, Seq: saved[p].seq}
+			}
+		}
+		w.after(w.between(20*ms, 800*ms), func() {
+			w.start(n.name)
+			for p := range w.parts {
+				if saved[p] != nil {
+					w.nodes[n.name].parts[p].lines.replace(saved[p])
+					w.nodes[n.name].step(hold.Restored{Partition: p, Version: versions[p]})
+				}
+			}
+		})
+	}
+}
+
 // pause stops a node as SIGSTOP does: what comes meanwhile waits for it, its own timers too.
 func (w *world) pause(name string, d time.Duration) {
 	n := w.nodes[name]
@@ -92,7 +117,7 @@ func (w *world) pause(name string, d time.Duration) {
 
 func (w *world) wake(n *node) {
 	w.fault("wake %s%d", n.name, n.start)
-	n.paused = false
+	n.paused, n.wokeAt = false, w.now
 	log := n.backlog
 	n.backlog = nil
 	if w.chance(.5) {

@@ -106,17 +106,15 @@ func (n *node) join() {
 			w.after(w.between(w.net.least, w.net.most), func() { y.do("", func() { y.greet(n) }) })
 		}
 	}
-	// When everything was stopped, the lowest name goes first.
-	if n.heardAt > 0 && w.now-n.heardAt > 3*time.Second {
-		lowest := true
-		for name, s := range n.view {
-			lowest = lowest && !s.serving && n.name < name
-		}
-		if lowest {
-			w.tracef("%s%d goes first", n.name, n.start)
-			n.serve()
-			return
-		}
+	// When everything was stopped, all go once they agree, or the lowest name goes first.
+	alone, lowest := true, true
+	for name, s := range n.view {
+		alone, lowest = alone && !s.serving, lowest && n.name < name
+	}
+	if since := w.now - n.heardAt; n.heardAt > 0 && alone && (since > time.Second && w.agree || since > 3*time.Second && lowest) {
+		w.tracef("%s%d goes first", n.name, n.start)
+		n.serve()
+		return
 	}
 	n.after(w.between(150*ms, 250*ms), n.join)
 }

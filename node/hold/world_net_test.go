@@ -99,11 +99,15 @@ func (w *world) reach(from string) map[string]bool {
 func (n *node) post(to string, m hold.Message) {
 	w := n.w
 	w.mail[reflect.TypeOf(m).Elem().Name()]++
+	if b, ok := m.(*hold.Backup); ok && w.chance(w.full/4) {
+		w.after(0, func() { n.do("", func() { n.step(hold.BackupStuck{Partition: b.Of(), To: to}) }) })
+		return
+	}
 	m = n.withLines(m)
 	start := n.pipes[to]
 	w.net.send(n, to, start, func(d *node) {
 		d.meetStart(n.name, n.start)
-		d.step(hold.Received{From: n.name, Start: n.start, Message: m, Fits: true})
+		d.step(hold.Received{From: n.name, Start: n.start, Message: m, Fits: !w.chance(w.full)})
 	}, func() { n.step(hold.Unreachable{Name: to, Start: start}) })
 }
 

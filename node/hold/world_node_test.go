@@ -25,6 +25,7 @@ type node struct {
 	heardAt       time.Duration // when another starting node was first heard of
 	leaveAt       time.Duration
 	lastTick      time.Duration
+	wokeAt        time.Duration // after a pause
 	beating       bool
 	backlog       []waiting // while it is paused
 

@@ -39,7 +39,7 @@ func TestWorld(t *testing.T) {
 // sweep runs a class and prints its row.
 func sweep(t *testing.T, c class, seeds int) {
 	began := time.Now()
-	bad, checks, failed, claims, histories, copies := 0, 0, 0, 0, 0, 0
+	bad, checks, failed, claims, histories := 0, 0, 0, 0, 0
 	var longest, freeze time.Duration
 	for seed := *worldFirst; seed < *worldFirst+uint64(seeds); seed++ {
 		w := plan(c, seed, 0)
@@ -49,7 +49,7 @@ func sweep(t *testing.T, c class, seeds int) {
 		wrong := judge(c, w)
 		checks, failed = checks+w.checks, failed+w.failures
 		longest, freeze, histories = max(longest, w.longest), max(freeze, w.frozen), max(histories, w.histories)
-		claims, copies = claims+w.claims[hold.Copied]+w.claims[hold.Reset], copies+w.twice
+		claims += w.claims[hold.Copied] + w.claims[hold.Reset]
 		if len(wrong) > 0 {
 			bad++
 			t.Errorf("seed %d: %s\n\tgo test ./node/hold -run 'TestWorld/%s$' -world.seeds 1 -world.first %d -world.trace -v",

@@ -51,8 +51,10 @@ type world struct {
 	faults   []time.Duration
 	last     time.Duration // of the last fault
 
-	quiet            bool // no more callers
-	withoutSeed      bool // nodes do not wait for a seed before they hold
+	quiet            bool    // no more callers
+	full             float64 // so often lines find no room
+	agree            bool    // nodes that start together agree within a second
+	withoutSeed      bool    // nodes do not wait for a seed before they hold
 	asks             uint64
 	checks, failures int
 	failed           []failure
@@ -60,7 +62,7 @@ type world struct {
 	highest          []hold.Hold // that decided, by partition
 	stale            []string
 	wrong            []string // what must never be seen, whatever the faults
-	twice            int
+	standing         int      // checks that failed at nodes that stood still
 	histories        int
 	claims           map[hold.Why]int
 	frozen           time.Duration // the longest freeze
@@ -87,6 +89,7 @@ func newWorld(seed uint64, class string, off hold.Rules, names, joiners []string
 		parts: partitions, keys: 2, limit: [2]int{100, 10}, forks: 1, claims: map[hold.Why]int{}, mail: map[string]int{}, rst: true, told: true,
 		spent: make(tally, partitions), admitted: make(tally, partitions), allow: make(tally, partitions), lost: make(tally, partitions), highest: make([]hold.Hold, partitions),
 	}
+	w.agree = w.chance(.5)
 	w.net = network{w: w, cut: map[link]bool{}, least: 200 * time.Microsecond, most: 2 * ms}
 	for range partitions {
 		rank := map[string]float64{}
