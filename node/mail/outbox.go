@@ -39,10 +39,12 @@ func NewOutbox(partitions int, stats *Stats) *Outbox {
 	return &Outbox{stats: stats, holds: make([]uint64, partitions)}
 }
 
-// Put queues a message, a pointer, with the lines that go with it; where there are none, those of the message's own Lines field go. Neither may be
-// changed from now on; the same message may go into many outboxes. Put reports false if too much waits for this member, and the message is
-// dropped: mail may be lost, and the machine sends again what matters; lines that were changes are for the caller to mark as such again. A Holds takes the place of one of the same partition that still
-// waits and is no newer. The order within a lane is else that of the calls.
+// Put queues a message, a pointer, with the lines that go with it; where there are none, those of the message's own Lines field go.
+// Neither may be changed from now on; the same message may go into many outboxes. The order within a lane is that of the
+// calls, but a Holds takes the place of one of the same partition that still waits and is no newer.
+//
+// Put reports false if too much waits for this member, and the message is dropped: mail may be lost, and the machine sends again
+// what matters. Lines that were changes are then for the caller to mark as changed again.
 //
 // The pipe has to be told that there is mail in LaneOf(m).
 func (o *Outbox) Put(m hold.Message, lines *bucket.Lines) bool {
@@ -75,7 +77,7 @@ func (o *Outbox) Put(m hold.Message, lines *bucket.Lines) bool {
 			return true
 		}
 	}
-	if l.bytes+size+itemSize > most && l.len() > 0 {
+	if l.bytes+size+itemSize > most {
 		o.stats.Full[kind].Add(1)
 		return false
 	}

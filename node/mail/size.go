@@ -20,7 +20,8 @@ const (
 
 // Room for what waits.
 const (
-	// maxUrgent bounds the urgent mail that waits for one member, in bytes: about 150,000 messages, enough for five about every partition.
+	// maxUrgent bounds the urgent mail that waits for one member, in bytes: some 80,000 messages, twenty about every
+	// partition.
 	maxUrgent = 16 << 20
 	// maxBulk bounds the bulk mail that waits for one member, in bytes: about a million lines.
 	maxBulk = 64 << 20
