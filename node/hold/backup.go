@@ -173,6 +173,10 @@ func (m *Machine) backedUp(from Peer, r *BackedUp) {
 	i := r.Of()
 	p := &m.parts[i]
 	k := p.keeping
+	if k != nil && k.msg == nil && r.Code == NotBase && from.Name == k.to && from.Start == k.start && r.Under == p.hold {
+		k.whole = false // a Drop came late there
+		return
+	}
 	if p.state != Held || k == nil || k.msg == nil || from.Name != k.to || from.Start != k.start || r.Under != k.msg.Hold || r.Code == Stored && r.Seq != k.msg.Seq {
 		m.learn(i, r.Hold)
 		return
@@ -227,16 +231,19 @@ func (m *Machine) dropOlds(i int, but string) {
 	p.olds = nil
 }
 
-// drop forgets a copy that is not needed any more.
-func (m *Machine) drop(d *Drop) {
+// drop forgets a copy that is not needed any more, and tells the holder so: if the Drop comes late, it may count on the copy
+// again by then.
+func (m *Machine) drop(from Peer, d *Drop) {
 	i := d.Of()
 	p := &m.parts[i]
+	m.learn(i, d.Hold) // who has to return something to this holder first is no copy any more
 	if d.Hold.Compare(p.hold) >= 0 && d.Keeper != "" {
 		p.keeper = d.Keeper
 	}
 	if (p.state == Copy || p.state == None) && d.Hold.Compare(p.hold) >= 0 && p.copy.Compare(Version{d.Hold.Epoch, d.Hold.Start, d.Seq}) <= 0 {
 		if p.state == Copy {
 			m.emit(Clear{i})
+			m.send(from.Name, &BackedUp{Part(i), p.hold, d.Hold, d.Seq, NotBase})
 		}
 		p.state, p.mine, p.restored, p.copy = None, false, false, Version{}
 	}

@@ -210,7 +210,7 @@ func (m *Machine) received(e Received) {
 	case *BackedUp:
 		m.backedUp(from, msg)
 	case *Drop:
-		m.drop(msg)
+		m.drop(from, msg)
 	case *Flip:
 		m.flipArrived(from, msg, e.Fits)
 	case *Flipped:
