@@ -122,7 +122,7 @@ func TestWhatWasOnItsWayToADeadNodeIsLost(t *testing.T) {
 	if a.Lost == 0 || a.Lost > 4 || a.Failed != 0 || a.Over != 0 || a.Under != 0 {
 		t.Errorf("got %+v", a)
 	}
-	if n := l.Records().InFlight(at); n < a.Lost {
+	if n := l.Records().InFlight(at, at); n < a.Lost {
 		t.Errorf("%d in flight, %d lost", n, a.Lost)
 	}
 	for _, r := range l.Records().all {

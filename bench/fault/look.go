@@ -106,8 +106,10 @@ func (s *Stage) settle() error {
 		if err := s.agreeOnHolders(false); err != nil {
 			return err
 		}
-		if p := s.counters()["backup_pending"]; p > 0 {
-			return fmt.Errorf("backups are pending: %.0f", p)
+		for name, v := range s.counters() {
+			if v > 0 && strings.Contains(name, "backup") && strings.Contains(name, "pending") {
+				return fmt.Errorf("%s is %.0f", name, v)
+			}
 		}
 		return nil
 	})

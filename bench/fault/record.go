@@ -79,10 +79,10 @@ func (r *Records) excused(c Record) bool {
 	return false
 }
 
-// InFlight counts the checks that had been sent and not been answered at a moment.
-func (r *Records) InFlight(at time.Duration) (n uint64) {
+// InFlight counts the checks that had been sent and not been answered at some moment between two: a signal takes a moment to arrive.
+func (r *Records) InFlight(from, till time.Duration) (n uint64) {
 	for _, c := range r.all {
-		if c.Start <= at && at < c.End {
+		if c.Start <= till && from < c.End {
 			n++
 		}
 	}

@@ -51,7 +51,7 @@ func TestMoments(t *testing.T) {
 	if got := r.OverAt(keys, forever); got != 4 {
 		t.Errorf("%d over in the end", got)
 	}
-	if got := r.InFlight(52 * ms); got != 2 { // since 40 and 50
+	if got := r.InFlight(52*ms, 61*ms); got != 3 { // since 40, 50 and 60
 		t.Errorf("%d in flight", got)
 	}
 	// Answered after 50, or asked before 100 and answered later.

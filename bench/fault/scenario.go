@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,9 @@ type Scenario struct {
 	Flags []string
 	// Lasts is about how long the story takes, and its short form.
 	Lasts, Quick time.Duration
+	// Middle, where it is set, says after how much time under load the keys that reach their limit during the story do.
+	// It is half of the story otherwise.
+	Middle func(quick bool) time.Duration
 	// story is what happens. It returns an error where it could not be told to the end, and notes down what it finds.
 	story func(s *Stage) error
 }
@@ -98,7 +102,7 @@ func newStage(ctx context.Context, c Scenario, o Options, row *Row) (_ *Stage, e
 	}
 	config := proc.ClusterConfig{Binary: o.Binary, Nodes: c.Nodes, ArgsOf: func(name string) []string {
 		var flags []string
-		for _, f := range append(c.Flags, o.Flags...) {
+		for _, f := range slices.Concat(c.Flags, o.Flags) {
 			flags = append(flags, strings.ReplaceAll(f, "DIR", s.group.Dir+"/"+name+"-data"))
 		}
 		return flags
@@ -118,8 +122,11 @@ func newStage(ctx context.Context, c Scenario, o Options, row *Row) (_ *Stage, e
 	for _, n := range s.cluster.Nodes {
 		s.Load.Up(n.Name, n.Checks())
 	}
-	// Half of the scenario in, the keys that are to reach their limit under load do.
-	s.mid = uint32(o.Duration(c).Seconds() * float64(o.Rate) / float64(o.Keys) / 2)
+	middle := o.Duration(c) / 2
+	if c.Middle != nil {
+		middle = c.Middle(o.Quick)
+	}
+	s.mid = uint32(middle.Seconds() * float64(o.Rate) / float64(o.Keys))
 	s.Keys = s.Load.NewKeys(fmt.Sprintf("%s/%d/", c.Name, o.Run), o.Keys, s.mid)
 	return s, nil
 }

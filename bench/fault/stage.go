@@ -43,20 +43,21 @@ func (s *Stage) idle() error {
 	return s.sleep(500 * time.Millisecond)
 }
 
-// kill ends a node as a crash does.
-func (s *Stage) kill(n *proc.Node) time.Duration {
+// kill ends a node as a crash does, some time between the moments returned.
+func (s *Stage) kill(n *proc.Node) (from, till time.Duration) {
 	s.Step("kill -9 " + n.Name)
 	s.Load.Lose(n.Name)
-	at := s.Load.Now()
+	from = s.Load.Now()
 	n.Kill()
-	return at
+	return from, s.Load.Now()
 }
 
-// stop stops a node (SIGSTOP).
-func (s *Stage) stop(n *proc.Node) (time.Duration, error) {
+// stop stops a node (SIGSTOP), some time between the moments returned.
+func (s *Stage) stop(n *proc.Node) (from, till time.Duration, err error) {
 	s.Load.Lose(n.Name)
-	at := s.Load.Now()
-	return at, n.Pause()
+	from = s.Load.Now()
+	err = n.Pause()
+	return from, s.Load.Now(), err
 }
 
 // goOn lets a stopped node go on. It is asked at once, as by callers that know nothing of it.

@@ -57,7 +57,7 @@ func quickRestart(s *Stage) error {
 		return err
 	}
 	n := s.node(1)
-	at := s.kill(n)
+	at, _ := s.kill(n)
 	if err := s.restart(n); err != nil {
 		return err
 	}
@@ -93,14 +93,14 @@ func killLoad(s *Stage) error {
 	if err := s.sleep(s.span(3*time.Second, 2*time.Second)); err != nil {
 		return err
 	}
-	at := s.kill(n)
+	from, till := s.kill(n)
 	if err := s.sleep(s.span(3*time.Second, 2*time.Second)); err != nil {
 		return err
 	}
 	s.Load.Rate(s.Rate)
 	s.after = append(s.after, func(r *Records) {
-		s.row.Bounds.Over = r.AdmittedOn(held, at-unacknowledged, at)
-		s.row.Bounds.Under = max(1, r.InFlight(at))
+		s.row.Bounds.Over = r.AdmittedOn(held, from-unacknowledged, till)
+		s.row.Bounds.Under = max(1, r.InFlight(from, till))
 		s.row.note(true, "%d keys held by %s; over is bounded by what was admitted on them in its last %v", len(held), n.Name, unacknowledged)
 	})
 	return s.agree()

@@ -30,7 +30,7 @@ func pause(s *Stage, d time.Duration) error {
 		return err
 	}
 	s.Step(fmt.Sprintf("%s stands still for %v", n.Name, d))
-	at, err := s.stop(n)
+	from, till, err := s.stop(n)
 	if err != nil {
 		return err
 	}
@@ -43,9 +43,9 @@ func pause(s *Stage, d time.Duration) error {
 	}
 	s.row.Bounds.Failed = 3
 	s.after = append(s.after, func(r *Records) {
-		s.row.Bounds.Over = r.InFlight(at)
+		s.row.Bounds.Over = r.InFlight(from, till)
 		s.row.Bounds.Under = max(1, s.row.Bounds.Over)
-		s.row.note(true, "%d in flight, %d admitted on its %d keys in its last %v", s.row.Bounds.Over, r.AdmittedOn(held, at-unacknowledged, at), len(held), unacknowledged)
+		s.row.note(true, "%d in flight, %d admitted on its %d keys in its last %v", s.row.Bounds.Over, r.AdmittedOn(held, from-unacknowledged, till), len(held), unacknowledged)
 	})
 	if err := s.holders(back, 5*time.Second); err != nil {
 		return err

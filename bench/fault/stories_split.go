@@ -13,15 +13,27 @@ func splitScenarios() (all []Scenario) {
 		name := fmt.Sprintf("split-%.0f", p.full.Seconds())
 		all = append(all, Scenario{
 			Name: name, About: fmt.Sprintf("five nodes are split 2/3 for %v, on_split full; one ring within 15 s after", p.full),
-			Nodes: 5, Cuts: true, Flags: []string{"--on-split", "full"}, Lasts: p.full + 30*time.Second, Quick: p.quick + 30*time.Second,
+			Nodes: 5, Cuts: true, Flags: []string{"--on-split", "full"}, Lasts: p.full + 30*time.Second, Quick: p.quick + 30*time.Second, Middle: middle(p.full, p.quick),
 			story: func(s *Stage) error { return split(s, s.span(p.full, p.quick), false) },
 		}, Scenario{
 			Name: name + "-share", About: "the same, on_split share, for windows that begin 1 s after the cut",
-			Nodes: 5, Cuts: true, Flags: []string{"--on-split", "share"}, Lasts: p.full + 30*time.Second, Quick: p.quick + 30*time.Second,
+			Nodes: 5, Cuts: true, Flags: []string{"--on-split", "share"}, Lasts: p.full + 30*time.Second, Quick: p.quick + 30*time.Second, Middle: middle(p.full, p.quick),
 			story: func(s *Stage) error { return split(s, s.span(p.full, p.quick), true) },
 		})
 	}
 	return all
+}
+
+// middle is when the keys of the middle kind would reach their limit in an undivided cluster, so that in this one both sides
+// reach it, or their shares of it, before they meet: the smaller one hears two checks in five.
+func middle(full, quick time.Duration) func(bool) time.Duration {
+	return func(isQuick bool) time.Duration {
+		d := full
+		if isQuick {
+			d = quick
+		}
+		return 4*time.Second + d/4
+	}
 }
 
 // sides is how many parts a split cluster has.
@@ -37,6 +49,7 @@ func split(s *Stage, d time.Duration, share bool) error {
 		two, three = []int{3, 4}, []int{0, 1, 2}
 	}
 	s.Step(fmt.Sprintf("split for %v", d))
+	cutting := s.Load.Now()
 	if err := s.Net.CutBoth(s.ctx, two, three); err != nil {
 		return err
 	}
@@ -69,7 +82,7 @@ func split(s *Stage, d time.Duration, share bool) error {
 		return err
 	}
 	merged := s.Load.Now()
-	s.after = append(s.after, func(r *Records) { s.row.Bounds.Under = max(1, r.InFlight(cut)) })
+	s.after = append(s.after, func(r *Records) { s.row.Bounds.Under = max(1, r.InFlight(cutting, cut)) })
 	if !share {
 		s.row.Bounds.OverLimits = sides - 1
 		keys := s.Keys
