@@ -4,6 +4,8 @@
 // beside the one before and takes its place in one step, once all of it is on disk. A file that cannot be used is never fatal and
 // never overwritten: it is set aside under another name, for whoever wants to know.
 //
+// A [Keeper] does all of it for a node; [Writer] and [Read] are for the file alone.
+//
 // # The file
 //
 // Numbers are little-endian. Checksums are CRC-32C.
@@ -15,7 +17,7 @@
 //	          header's time u64, length of lines u32, lines; checksum of the whole block
 //	end       "TAIL", count of partitions u32; checksum of all between the header and here
 //
-// Partitions come in order, each once. What lines are is for who writes and reads them to say; to this package they are bytes.
+// Partitions come in order, each once. Their lines are as bucket.AppendLines writes them: durations, as of when they were exported.
 //
 // # What it does not do
 //
