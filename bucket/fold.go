@@ -9,7 +9,7 @@ import (
 // the two oldest of the others into one, line by line. Laws, against the two lines apart:
 //
 //   - Nothing that counts leaves sooner.
-//   - Windows count no hit for longer than one slot more, of the coarser layout of the two. Ten hits and fewer stay exact.
+//   - Windows count no hit for longer than one slot more, of the layout that the line has then. Ten hits and fewer stay exact.
 //   - Two fixed windows that ran at the same time become one, which ends with the later of the two; they end at
 //     the same time but for the skew of the two holders' clocks. Of two that did not, the earlier one is over.
 //   - A token bucket is exact, but for what the older history got back until the later one was written: that is taken off at the COUNT

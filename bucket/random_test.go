@@ -336,7 +336,8 @@ func (h *timeline) give(ws []Want) {
 		}
 		h.p.Give(h.clock(), ws, 0, 0, &out)
 		h.log = append(h.log, fmt.Sprintf("%d give %d of %d back to %s: %+v", h.now, k.hits, k.when, show(ws), out))
-	} else if len(h.p.others) == 0 { // a give-back goes to the own history only; the model has but one
+	} else if len(h.p.others) == 0 || !slices.ContainsFunc(ws, func(w Want) bool { return w.Limit.Algorithm == TokenBucket }) {
+		// Of a token bucket a give-back reaches the own history only; the model has but one.
 		n := h.hits(ws)
 		h.p.Give(h.clock(), ws, n, 0, &out)
 		h.log = append(h.log, fmt.Sprintf("%d give %d back to %s: %+v", h.now, n, show(ws), out))

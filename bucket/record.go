@@ -60,10 +60,7 @@ func (l *line) record(now Instant) Record {
 		l.view(&v, now)
 		g := &v.g
 		newest := g.slot(last)
-		r.Marks = [5]uint64{}
-		for s := v.cur - (g.n - 1); s <= newest; s++ {
-			g.put(&r.Marks, g.n-1-(newest-s), g.get(&v.m, g.pos(s)))
-		}
+		r.Marks = g.turned(&v.m, g.pos(newest+1))
 		aux = uint64(last-g.start(newest)) << 8 / g.width
 	case fixed:
 		r.Marks = [5]uint64{l.marks[0], uint64(l.fixedEnd() - now), uint64(now - Instant(l.marks[2]))}

@@ -76,6 +76,15 @@ func (g *grid) put(m *[5]uint64, pos, n uint64) {
 	m[w] = m[w]&^(g.max()<<s) | n<<s
 }
 
+// turned returns the ring as one that begins at the place pos.
+func (g *grid) turned(m *[5]uint64, pos uint64) (to [5]uint64) {
+	w, s := g.place(pos)
+	for i := range uint64(5) {
+		to[i] = m[(w+i)%5]>>s | m[(w+i+1)%5]<<(64-s)
+	}
+	return to
+}
+
 func (g *grid) sum(m *[5]uint64) uint64 {
 	var t uint64
 	switch g.lg {

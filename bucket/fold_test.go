@@ -1,0 +1,261 @@
+package bucket
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// folding is a partition whose other histories were spent at random, and a copy of it in which the two oldest are folded.
+func folding(t testing.TB, seed uint64, others int) (apart, together *Partition, now Instant) {
+	apart, now = open(1000), noon+90*second
+	for n := range uint64(others) {
+		s := newSource(seed, Name{Epoch: n + 1})
+		s.now += Instant(s.r.Int64N(int64(40 * second)))
+		s.spend(2 + s.r.IntN(12))
+		allowed(t, s.p, s.now, 1, lawWants[1]) // one that counts still
+		merge(t, apart, now, s.export(t, now))
+	}
+	r := rand.New(rand.NewPCG(seed, 8))
+	apart.SetHistory(Name{Epoch: 9})
+	for range r.IntN(8) {
+		w := lawWants[r.IntN(len(lawWants))]
+		take(t, apart, now, 1+r.Uint32N(w.Limit.Count/5), w)
+	}
+	together = clone(apart)
+	together.foldOldest()
+	return apart, together, now
+}
+
+// Two histories in one count what they counted apart: never less, and no hit for longer than a slot more.
+func TestFoldedHistoriesCountAsApart(t *testing.T) {
+	for seed := range uint64(histories(400)) {
+		apart, together, now := folding(t, seed, 2+int(seed%2))
+		if a, b := len(apart.others)-1, len(together.others); a != b {
+			t.Fatalf("%d other histories, want %d", b, a)
+		}
+		if n := together.t.Stats().Lines; n != int64(together.Len()) {
+			t.Fatalf("%d lines are counted, %d there", n, together.Len())
+		}
+		for _, w := range lawWants {
+			span := w.ID.Window().micros()
+			late := coarsest(together, w) + 1
+			// What counts in slots is rounded to a slot's end, which the microseconds of 39 slots do not hit.
+			const round = 40
+			for at := now; at < now+2*span; at += span / 97 {
+				got, later := take(t, together, at, 0, w).Current, take(t, apart, at+round, 0, w).Current
+				before := take(t, apart, max(at-late, now), 0, w).Current
+				switch w.Limit.Algorithm {
+				case TokenBucket:
+					later = take(t, apart, at, 0, w).Current
+					before = later + 1 // a part of a token, rounded up
+				case FixedWindow:
+					before = take(t, apart, at, 0, w).Current
+				}
+				if got < later || got > before {
+					t.Fatalf("seed %d: %v: %v later %d are used, apart %d, and a slot before %d", seed, w.Limit, at-now, got, later, before)
+				}
+			}
+		}
+	}
+}
+
+// coarsest is the widest slot, or unit, that the want's lines have.
+func coarsest(p *Partition, w Want) Instant {
+	wide := Instant(1)
+	for _, l := range p.linesOf(w.ID, w.Limit.Algorithm.family(), nil) {
+		switch l.kind() {
+		case slots1, slots2, slots4:
+			wide = max(wide, Instant(l.grid().width))
+		}
+	}
+	return wide
+}
+
+// Against every hit's time: never over, whatever the layouts, grids and clocks.
+func TestFoldingIsNeverOver(t *testing.T) {
+	for seed := range uint64(histories(2000)) {
+		r := rand.New(rand.NewPCG(seed, 6))
+		counts := []uint32{8, 200, 5000, 1e6}
+		limit := func() Limit { return sliding(counts[r.IntN(len(counts))], time.Minute) }
+		truth := dumbSliding{span: minute}
+		end := noon + 50*second
+		p := open(100)
+		for n := range uint64(2) {
+			s := newSource(seed, Name{Epoch: n + 1})
+			for at := noon; at <= end; at += Instant(r.Int64N(int64(20 * second))) {
+				w := want(limit(), "k")
+				n := 1 + r.Uint32N(w.Limit.Count/2)
+				if take(t, s.p, at, n, w).Allowed {
+					truth.truth = append(truth.truth, hit{at, uint64(n)})
+				}
+			}
+			merge(t, p, end, s.export(t, end))
+		}
+		p.foldOldest()
+		for at := end; at < end+2*minute; at += minute / 61 {
+			// The model's own `used` takes what comes later for a clock that went back; here nothing does.
+			if used, least := take(t, p, at, 0, want(limit(), "k")).Current, truth.truth.after(at-minute); used < least {
+				t.Fatalf("seed %d: %v after the last hit %d are used, and %d were spent", seed, at-end, used, least)
+			}
+		}
+	}
+}
+
+// A fifth claim is never refused: it folds, and all counts on.
+func TestAFifthHistoryFoldsTheOldest(t *testing.T) {
+	p := open(10)
+	w := want(sliding(100, time.Minute), "k")
+	var copies []*Lines
+	for i := range uint64(12) {
+		p.SetHistory(Name{Epoch: i + 1, Start: i})
+		if out := allowed(t, p, noon+Instant(i), 1, w); out.Current != i+1 {
+			t.Fatalf("%d are used after %d claims", out.Current, i+1)
+		}
+		if hs := p.Histories(); len(hs) > maxHistories || hs[0].Name.Epoch != i+1 {
+			t.Fatalf("%v", hs)
+		}
+		copies = append(copies, p.Snapshot(noon+Instant(i), true))
+	}
+	if n := p.t.Stats().Folded; n != 8 {
+		t.Errorf("%d were folded", n)
+	}
+	if n := len(p.Snapshot(noon, true).Past); n != maxPast {
+		t.Errorf("%d past histories are known, want the last %d", n, maxPast)
+	}
+	// Copies of what was folded of late come to nothing, though they come with a higher sequence.
+	for _, ls := range copies[8:] {
+		for i := range ls.Histories {
+			ls.Histories[i].Seq += 100
+		}
+		ls.Histories = slices.DeleteFunc(ls.Histories, func(c Copy) bool { return p.historyNamed(c.Name) != nil })
+		before := p.Seq()
+		p.Absorb(prepare(t, p, noon+second, ls))
+		if out := take(t, p, noon+second, 0, w); out.Current != 12 || p.Seq() != before {
+			t.Fatalf("%d are used after a late copy", out.Current)
+		}
+	}
+	// And what it was folded into goes on with the partition, with the names.
+	q := open(10)
+	q.Replace(prepare(t, q, noon, p.Whole(noon, true)))
+	if a, b := take(t, q, noon, 0, w).Current, len(q.past); a != 12 || b != maxPast {
+		t.Errorf("%d are used after a handoff, %d past histories known", a, b)
+	}
+}
+
+// What one member folded and another did not is one history to both.
+func TestTheSameFoldHasTheSameName(t *testing.T) {
+	names := func() []Name {
+		p := open(10)
+		for i := range uint64(5) {
+			p.SetHistory(Name{Epoch: i + 1, Start: 7})
+			allowed(t, p, noon, 1, want(sliding(100, time.Minute), "k"))
+		}
+		var ns []Name
+		for _, h := range p.Histories() {
+			ns = append(ns, h.Name)
+		}
+		return ns
+	}
+	a, b := names(), names()
+	if !slices.Equal(a, b) || slices.Contains(a, Name{1, 7}) || slices.Contains(a, Name{2, 7}) {
+		t.Errorf("%v and %v", a, b)
+	}
+}
+
+// Merging eight histories at once leaves four, and the sum.
+func TestAbsorbingManyFolds(t *testing.T) {
+	w := want(sliding(1000, time.Minute), "k")
+	side := func(first uint64) *Partition {
+		p := open(10)
+		for i := range uint64(4) {
+			p.SetHistory(Name{Epoch: first + i})
+			allowed(t, p, noon, 10, w)
+		}
+		return p
+	}
+	p, q := side(1), side(11)
+	q.Absorb(prepare(t, q, noon, p.Snapshot(noon, true)))
+	if out := take(t, q, noon, 0, w); out.Current != 80 || len(q.Histories()) != maxHistories || q.t.Stats().Lines != int64(q.Len()) {
+		t.Fatalf("%d are used, in %v", out.Current, q.Histories())
+	}
+	if ls := q.Changes(noon, false); !ls.Whole || ls.Len() != q.Len() {
+		t.Errorf("the changes are %d lines of %d", ls.Len(), q.Len())
+	}
+	if ls := q.Changes(noon, false); ls.Whole || ls.Len() != 0 {
+		t.Errorf("and then %d", ls.Len())
+	}
+}
+
+// Denying lines stay that when they are folded, and are not evicted.
+func TestFoldedLinesDeny(t *testing.T) {
+	p := open(2)
+	w := want(sliding(20, time.Minute), "k")
+	p.SetHistory(Name{Epoch: 1})
+	allowed(t, p, noon, 20, w)
+	copied := p.Snapshot(noon, true)
+	q := open(3)
+	q.Absorb(prepare(t, q, noon, copied))
+	copied.Histories[0].Name.Epoch = 2
+	q.Absorb(prepare(t, q, noon, copied))
+	q.SetHistory(Name{Epoch: 3})
+	q.foldOldest()
+	for i := range 5 {
+		take(t, q, noon, 1, want(sliding(5, time.Minute), string(rune('a'+i))))
+	}
+	denied(t, q, noon, 1, w)
+}
+
+// Once the lines of another history are fresh it is gone, with one sweep; only what is newer brings it back.
+func TestAnEmptyHistoryIsForgotten(t *testing.T) {
+	p := open(10)
+	w := want(sliding(10, time.Minute), "k")
+	p.SetHistory(Name{Epoch: 1})
+	allowed(t, p, noon, 1, w)
+	old := p.Snapshot(noon, true)
+	allowed(t, p, noon, 1, w)
+	p.SetHistory(Name{Epoch: 2})
+	p.t.Expire(noon+minute, 1)
+	if hs := p.Histories(); len(hs) != 1 {
+		t.Fatalf("%v", hs)
+	}
+	p.Absorb(prepare(t, p, noon+minute, old))
+	if hs := p.Histories(); len(hs) != 1 {
+		t.Fatalf("an old copy is back: %v", hs)
+	}
+	old.Histories[0].Seq = 100
+	p.Absorb(prepare(t, p, noon+minute, old))
+	if out := take(t, p, noon+minute, 0, w); out.Current != 1 {
+		t.Fatalf("%+v", out)
+	}
+}
+
+// Without a receipt, and with one from before a claim, the oldest hits leave, in whatever history they are.
+func TestGivingBackAfterAClaim(t *testing.T) {
+	for _, l := range []Limit{sliding(10, time.Minute), sliding(100, time.Minute), sliding(100, time.Minute).with(FixedWindow, 0)} {
+		p := open(10)
+		w := want(l, "k")
+		p.SetHistory(Name{Epoch: 1})
+		out := allowed(t, p, noon, 4, w)
+		p.SetState(Open, 2)
+		p.SetHistory(Name{Epoch: 2})
+		if o := give(t, p, noon+second, 1, out.Receipt, w); o.Current != 3 {
+			t.Fatalf("%v: nothing spent here yet: %d are used, not 3", l, o.Current)
+		}
+		mine := allowed(t, p, noon+second, 5, w)
+		if o := give(t, p, noon+second, 1, mine.Receipt, w); o.Current != 7 {
+			t.Fatalf("%v: %d are used, not 7", l, o.Current)
+		}
+		if hs := p.Histories(); hs[1].Lines != 1 {
+			t.Fatalf("%v: a receipt's hits left another history: %v", l, hs)
+		}
+		if o := give(t, p, noon+second, 5, 0, w); o.Current != 2 {
+			t.Fatalf("%v: %d are used, not 2", l, o.Current)
+		}
+		if o := give(t, p, noon+second, 5, 0, w); o.Current != 0 {
+			t.Fatalf("%v: %d are used, not 0", l, o.Current)
+		}
+		allowed(t, p, noon+second, uint32(l.Count), w)
+	}
+}
