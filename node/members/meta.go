@@ -32,7 +32,13 @@ const (
 	// The texts are capped so that the whole stays far below memberlist's 512 bytes, above which it panics.
 	maxConstants = 160
 	maxVersion   = 64
-	maxMeta      = metaFixed + 1 + maxConstants + 1 + maxVersion
+	maxMeta      = metaFixed + 1 + maxConstants + 1 + maxVersion + maxPad
+	// maxPad bounds the zeros at the end. They are for memberlist's queue of news, which tells messages of one length apart by a number
+	// that begins anew whenever the queue is empty for a moment, also while the last message is only taken out to be put back. So of two
+	// members' news of one length, queued within some gossip intervals, one may push the other out before it was ever sent; its ring ID
+	// is then unknown to the others until the next exchange of everything, half a minute later. Members whose
+	// metadata differ in length do not meet.
+	maxPad = 127
 )
 
 var errMeta = errors.New("its metadata is cut short or not Stint's")
@@ -55,8 +61,11 @@ func (m meta) encode() []byte {
 		b = append(b, byte(len(s)))
 		b = append(b, s...)
 	}
-	return b
+	return append(b, make([]byte, m.pad())...)
 }
+
+// pad spreads start IDs, which differ in their last bits or in their first.
+func (m meta) pad() int { return int(m.startID * 0x9e3779b97f4a7c15 >> 57) }
 
 // decodeMeta reads what encode wrote. It keeps no reference to b, which is memberlist's.
 func decodeMeta(b []byte) (meta, error) {

@@ -27,7 +27,7 @@ func TestMetaComesBack(t *testing.T) {
 				t.Fatalf("%+v came back as %+v, %v", m, got, err)
 			}
 		}
-		for n := range b {
+		for n := range len(b) - m.pad() {
 			if _, err := decodeMeta(b[:n]); err == nil {
 				t.Fatalf("%d of %d bytes were read as if whole", n, len(b))
 			}
@@ -39,11 +39,29 @@ func TestMetaComesBack(t *testing.T) {
 func TestMetaIsSmall(t *testing.T) {
 	long := strings.Repeat("x", 1000)
 	m := meta{math.MaxUint64, math.MaxUint16, math.MaxUint16, 255, math.MaxUint64, math.MaxUint64, long, long}
+	for m.pad() < maxPad {
+		m.startID--
+	}
 	if n := len(m.encode()); n != maxMeta || n > memberlist.MetaMaxSize-128 {
 		t.Errorf("the largest metadata has %d bytes, want %d", n, maxMeta)
 	}
 	if _, err := decodeMeta(m.encode()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Members' metadata differ in length: see maxPad.
+func TestMetaLengths(t *testing.T) {
+	lengths := map[int]int{}
+	for id := range uint64(1280) {
+		for _, start := range []uint64{id + 1, id << 32} {
+			lengths[len(meta{startID: start, constants: testConstants}.encode())]++
+		}
+	}
+	for n, count := range lengths {
+		if len(lengths) < 100 || count > 60 {
+			t.Fatalf("%d of 2560 start IDs give %d bytes; there are %d lengths", count, n, len(lengths))
+		}
 	}
 }
 

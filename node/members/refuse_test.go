@@ -201,7 +201,7 @@ func TestStrays(t *testing.T) {
 	}{
 		{"no metadata", "x", "stint", nil},
 		{"garbage", "x", "stint", []byte(strings.Repeat("\xff", 512))},
-		{"cut short", "x", "stint", good[:len(good)-1]},
+		{"cut short", "x", "stint", good[:metaFixed]},
 		{"a later version", "x", "stint", append([]byte{2}, good[1:]...)},
 		{"no start ID", "x", "stint", meta{constants: testConstants, hashKey: 42}.encode()},
 		{"a name for a terminal", "x\x1b[31m", "stint", good},
