@@ -33,39 +33,39 @@ var classes = []class{
 		w.last = at + time.Duration(len(w.base))*4200*ms
 		w.roll(at, 0)
 	}},
-	{"crash", true, false, 300 * ms, func(w *world, at time.Duration) {
+	{"crash", true, true, 300 * ms, func(w *world, at time.Duration) {
 		w.rst = false
 		w.later(at, func() { w.crash(w.mostlyHolder(), 0) })
 	}},
-	{"crash_rst", true, false, 300 * ms, func(w *world, at time.Duration) {
+	{"crash_rst", true, true, 300 * ms, func(w *world, at time.Duration) {
 		w.rst = true
 		w.later(at, func() { w.crash(w.mostlyHolder(), 0) })
 	}},
-	{"restart", true, false, 300 * ms, func(w *world, at time.Duration) {
+	{"restart", true, true, 300 * ms, func(w *world, at time.Duration) {
 		w.rst, w.told = w.chance(.7), w.chance(.7)
 		w.later(at, func() { w.crash(w.mostlyHolder(), w.between(50*ms, 400*ms)) })
 	}},
-	{"join_kill", true, false, 300 * ms, func(w *world, at time.Duration) {
+	{"join_kill", true, true, 300 * ms, func(w *world, at time.Duration) {
 		w.joins(at)
 		w.later(at+w.between(0, 1800*ms), func() { w.crash(w.holder(0), 0) })
 	}},
-	{"twocrash", true, false, 700 * ms, func(w *world, at time.Duration) {
+	{"twocrash", true, true, 600 * ms, func(w *world, at time.Duration) {
 		w.later(at, func() { w.crash(w.holder(0), pick(w, 0*ms, 200*ms)) })
 		w.later(at+pick(w, 400*ms, 1500*ms, 12*time.Second)+w.between(0, 800*ms), func() { w.crash(w.holder(0), pick(w, 0*ms, 200*ms)) })
 	}},
-	{"pause1", true, false, 0, func(w *world, at time.Duration) {
+	{"pause1", true, true, 300 * ms, func(w *world, at time.Duration) {
 		w.later(at, func() { w.pause(w.mostlyHolder(), w.between(300*ms, 1200*ms)) })
 	}},
-	{"pause12", true, false, 0, func(w *world, at time.Duration) {
+	{"pause12", true, true, 300 * ms, func(w *world, at time.Duration) {
 		w.later(at, func() { w.pause(w.mostlyHolder(), 12*time.Second) })
 		w.later(at+12*time.Second, func() {})
 	}},
-	{"shortpause", true, false, 0, func(w *world, at time.Duration) {
+	{"shortpause", true, true, 1000 * ms, func(w *world, at time.Duration) {
 		for i := range 12 {
 			w.later(at+time.Duration(i)*w.between(150*ms, 400*ms), func() { w.pause(w.mostlyHolder(), w.between(40*ms, 160*ms)) })
 		}
 	}},
-	{"blip", true, false, 0, func(w *world, at time.Duration) {
+	{"blip", true, true, 1000 * ms, func(w *world, at time.Duration) {
 		for i := range 6 {
 			w.later(at+time.Duration(i)*w.between(200*ms, 500*ms), func() {
 				w.pause(w.mostlyHolder(), pick(w, w.between(50*ms, 130*ms), w.between(100*ms, 400*ms)))
@@ -75,8 +75,8 @@ var classes = []class{
 			w.later(at+w.between(0, 1500*ms), func() { w.start(name) })
 		}
 	}},
-	{"link", true, false, 700 * ms, func(w *world, at time.Duration) { w.oneLink(at, true) }},
-	{"oneway", true, false, 700 * ms, func(w *world, at time.Duration) { w.oneLink(at, false) }},
+	{"link", true, true, 300 * ms, func(w *world, at time.Duration) { w.oneLink(at, true) }},
+	{"oneway", true, true, 600 * ms, func(w *world, at time.Duration) { w.oneLink(at, false) }},
 	{"split", false, false, 700 * ms, func(w *world, at time.Duration) {
 		w.forks, w.net.keep = 2, pick(w, 0, 0, .3)
 		side := w.some(w.base)
@@ -92,7 +92,7 @@ var classes = []class{
 		w.joins(at)
 		w.later(at+8*time.Second, func() { w.net.spike, w.net.loss = 0, 0 })
 	}},
-	{"link_join", true, false, 0, func(w *world, at time.Duration) {
+	{"link_join", true, true, 1000 * ms, func(w *world, at time.Duration) {
 		w.net.keep = pick(w, 0, 0, .3)
 		w.joins(at)
 		j := w.joiners[0]
@@ -116,7 +116,7 @@ var classes = []class{
 		w.later(at+w.between(0, 700*ms), func() { w.leave(w.mostlyHolder()) })
 		w.later(at+pick(w, 700*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
 	}},
-	{"pause_join", true, false, 0, func(w *world, at time.Duration) {
+	{"pause_join", true, true, 1000 * ms, func(w *world, at time.Duration) {
 		w.joins(at)
 		w.later(at+w.between(0, 600*ms), func() {
 			name := pick(w, w.joiners[0], w.joiners[0], w.holder(0))

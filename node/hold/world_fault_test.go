@@ -18,7 +18,7 @@ func (w *world) fault(format string, args ...any) {
 func (w *world) excuse(n *node, forGood bool) {
 	for p := range w.parts {
 		_, s := n.m.Hold(p)
-		if s == hold.None || s == hold.Copy && !(forGood && w.nobodyHas(p)) {
+		if s == hold.None || s == hold.Copy && !w.nobodyHas(p) {
 			continue
 		}
 		for key := range w.keys {
@@ -43,10 +43,10 @@ func (w *world) excuse(n *node, forGood bool) {
 	}
 }
 
-// nobodyHas reports whether the partition has no holder, nor one that was.
+// nobodyHas reports whether the partition has no holder now, nor one that was: then a copy is all there is.
 func (w *world) nobodyHas(p int) bool {
 	for _, n := range w.alive() {
-		if _, s := n.m.Hold(p); s != hold.None && s != hold.Copy {
+		if _, s := n.m.Hold(p); !n.paused && s != hold.None && s != hold.Copy {
 			return false
 		}
 	}
