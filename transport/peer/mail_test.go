@@ -242,6 +242,36 @@ func TestAPokeIsNeverLost(t *testing.T) {
 	})
 }
 
+// A message that comes when the lane has just been told that there is none: the lane must ask again.
+func TestAPokeCountsWhileMailIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var x *mailPair
+		ready := make(chan struct{})
+		calls := 0
+		x = newMailPair(t, func(pc *PipeConfig, _ *ServerConfig) {
+			pc.Mail = func(lane MailLane, dst []byte) []byte {
+				<-ready
+				if lane != MailUrgent {
+					return dst
+				}
+				switch calls++; calls {
+				case 1:
+					x.pipe.Poke(lane)
+				case 2:
+					dst = append(dst, "x"...)
+				}
+				return dst
+			}
+		})
+		x.pipe.Poke(MailUrgent)
+		close(ready)
+		if got := x.in.got(); len(got) != 1 || calls != 3 {
+			t.Errorf("got %q, asked %d times", got, calls)
+		}
+		x.close()
+	})
+}
+
 // Each way of not delivering, told apart.
 func TestWhyMailIsNotDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -452,7 +482,11 @@ func TestCloseLeavesMailUndelivered(t *testing.T) {
 		x.out.put(x.pipe, MailUrgent, "x")
 		synctest.Wait()
 		x.out.put(x.pipe, MailUrgent, "never asked for")
+		began := time.Now()
 		x.pipe.Close()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("closed after %v", took)
+		}
 		oneIs(t, "closed", x.out.failures(), ErrClosed)
 		if len(x.out.texts[MailUrgent]) != 1 {
 			t.Error("mail was asked for after Close")
@@ -515,9 +549,11 @@ func TestWhatIsNoMailIsRefused(t *testing.T) {
 		{"too long", post(MailPath, make([]byte, 9_999_999))[:20_000], 413},
 		{"a length that lies", append([]byte("POST "+MailPath+" HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n"), make([]byte, 9000)...), 413},
 		{"nothing of what is promised", post(MailPath, make([]byte, 100))[:70], 400},
+		{"good, as a form", []byte("POST " + MailPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 47\r\n\r\n" + string(head(as))), 200},
 		{"a form", []byte("POST " + MailPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 5\r\n\r\n--b--"), 400},
 		{"chunks", []byte("POST " + MailPath + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), 411},
 		{"a body that never comes", post(MailPath, make([]byte, MaxMail))[:5000], 400},
+		{"a large body that never comes", post(MailPath, make([]byte, MaxMail))[:smallMail+1000], 400},
 		{"another path", post(MailPath+"s", head(as)), 404},
 		{"a batch after mail", append(post(MailPath, head(as)), post(BatchPath, nil)...), 200},
 	} {
@@ -574,6 +610,7 @@ func TestTheMemoryForMailIsBounded(t *testing.T) {
 		for _, c := range slow {
 			c.Close()
 		}
+		synctest.Wait()
 		x.out.put(x.pipe, MailBulk, strings.Repeat("x", MaxMail))
 		if got := x.in.got(); len(got) != 1 || x.server.Stats().MailRoom.Load() != 0 {
 			t.Errorf("got %d packets; %d bytes taken; %v", len(got), x.server.Stats().MailRoom.Load(), x.out.failures())

@@ -96,7 +96,7 @@ func TestAnAskIsRelayed(t *testing.T) {
 			if a.Code != Decided || a.Outcome.Allowed != (i%2 == 0) || a.HoldEpoch != 6 {
 				t.Errorf("ask %d: %+v", i, a)
 			}
-			if i%3 == 0 && (len(a.Outcome.Each) != 2 || a.Outcome.Each[0].Limit != 1 || a.Outcome.Each[1].Limit != 5) {
+			if e := a.Outcome.Each; i%3 == 0 && (len(e) != 2 || e[0].Limit != 1 || e[1].Limit != 5 || e[1].Current != uint64((i+1)%2)) {
 				t.Errorf("ask %d: states %+v", i, a.Outcome.Each)
 			}
 			if at := holder.total(uint64(i)); at != int64((i+1)%2) {

@@ -27,6 +27,35 @@ func TestARestartedMemberFailsThePipeForGood(t *testing.T) {
 	})
 }
 
+// A batch that may have arrived, and is refused when it comes again, is in doubt: the refusal says nothing of the first time.
+func TestARefusalOfARepeatLeavesTheFirstInDoubt(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newCounters()
+			x := newPair(t, d, nil)
+			defer x.close()
+			ask(t, x.pipe, 7, 5, 10)
+			heard := x.pipe.LastHeard()
+			if heard.IsZero() {
+				t.Error("an answer is not heard")
+			}
+			if first {
+				x.server.cfg.Self.StartID++ // it has started again before it was asked
+			} else {
+				d.after = func(*Entry) { x.server.cfg.Self.StartID++; x.pipe.lanes[0].hangUpForTest() }
+			}
+			want := map[bool]Code{true: Unsent, false: Failed}[first]
+			left := map[bool]int64{true: 5, false: 2}[first]
+			if a := ask(t, x.pipe, 7, -3, 10); a.Code != want || d.total(7) != left {
+				t.Errorf("refused at first: %v; code %d, %d spent", first, a.Code, d.total(7))
+			}
+			if x.pipe.LastHeard() != heard {
+				t.Error("a refusal counts as heard")
+			}
+		})
+	}
+}
+
 // An old start of a name must not be heard after the new one: its asks are of a node that is no more.
 func TestASenderIsSupersededByItsNewStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,8 @@ package peer
 
 import (
 	"context"
+	"errors"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,8 +43,11 @@ func TestDisconnectFailsWhatIsInFlightAndThePipeGoesOn(t *testing.T) {
 		if queued.Code != Decided || x.d.total(8) != 1 || !x.pipe.Healthy() {
 			t.Errorf("what waited: code %d, healthy %v", queued.Code, x.pipe.Healthy())
 		}
-		if f := x.out.failures(); len(f) != 2 {
+		if f := x.out.failures(); len(f) != 2 || !errors.Is(f[0], errDisconnected) || !errors.Is(f[1], errDisconnected) {
 			t.Errorf("undelivered: %v", f)
+		}
+		if n := x.server.Stats().MailRefused.Load(); n != 0 {
+			t.Errorf("%d packets were sent again", n)
 		}
 		x.in.mu.Lock()
 		x.in.hang = nil
@@ -149,30 +154,77 @@ func TestAServerDisconnects(t *testing.T) {
 	})
 }
 
-// What a connection had brought, and nobody had begun to handle, is not handled after Disconnect.
+// What a connection had brought, and nobody had begun to handle, is not handled after Disconnect. The connection hangs up between the
+// arrival of a request's last bytes and its handling.
 func TestWhatWasReadBeforeADisconnectIsNotHandled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newCounters()
-		x := newPair(t, d, func(_ *PipeConfig, sc *ServerConfig) { sc.Mail = new(inbox).mail })
-		defer x.close()
-		begun, hang := make(chan struct{}, 1), make(chan struct{})
-		d.before = func(*Entry) { begun <- struct{}{}; <-hang }
-		c := GetCall(2)
-		defer c.Put()
-		// Two batches in a row on one connection: both are in its buffer, the second waits for the first.
-		two := append(post(BatchPath, batchTo(n1, 1, fill(c, 0, 7, 1, want(7, 10)))), post(BatchPath, batchTo(n1, 2, fill(c, 1, 8, 1, want(8, 10))))...)
-		k, err := x.net.Dial(t.Context(), "")
-		if err != nil {
-			t.Fatal(err)
+	c := GetCall(1)
+	defer c.Put()
+	mail := appendMailHeader(nil, &header{cluster: hello.sum(), start: 100, target: 200, sequence: 1, name: []byte("n0")})
+	for _, request := range [][]byte{post(BatchPath, batchTo(n1, 1, fill(c, 0, 7, 1, want(7, 10)))), post(MailPath, append(mail, make([]byte, 100_000)...))} {
+		for _, cut := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				d, in := newCounters(), new(inbox)
+				x := newMailPair(t, func(_ *PipeConfig, sc *ServerConfig) { sc.Decider, sc.Mail = d, in.mail })
+				s, err := NewServer(x.server.cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ln, err := x.mem.Listen("n1:2")
+				if err != nil {
+					t.Fatal(err)
+				}
+				served := make(chan error)
+				go func() {
+					served <- s.Serve(&lateListener{ln, len(request), func() {
+						if cut {
+							s.Disconnect()
+						}
+					}})
+				}()
+				k, err := x.mem.Dialer("n0")(t.Context(), "n1:2")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := k.Write(request); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if n := int(d.total(7)) + len(in.got()); (n == 0) != cut {
+					t.Errorf("hung up: %v; handled: %d", cut, n)
+				}
+				k.Close()
+				if err := s.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+				<-served
+				x.close()
+			})
 		}
-		go k.Write(two)
-		<-begun
-		x.server.Disconnect()
-		close(hang)
-		synctest.Wait()
-		if d.total(7) != 1 || d.total(8) != 0 {
-			t.Errorf("%d and %d spent", d.total(7), d.total(8))
-		}
-		k.Close()
-	})
+	}
+}
+
+// A lateListener's connections call last when they have read n bytes, before they return the last of them.
+type lateListener struct {
+	net.Listener
+	n    int
+	last func()
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return &lateConn{c, l.n, l.last}, err
+}
+
+type lateConn struct {
+	net.Conn
+	left int
+	last func()
+}
+
+func (c *lateConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.left -= n; c.left == 0 && n > 0 {
+		c.last()
+	}
+	return n, err
 }

@@ -21,7 +21,6 @@ type stream struct {
 	from, to string
 	queue    []segment
 	size     int       // bytes that were sent and not read
-	last     time.Time // when the last segment arrives: the next comes no sooner
 	held     bool      // a cut link has kept something back
 	dead     bool      // nothing arrives any more
 	changed  sync.Cond // for both ends
@@ -30,7 +29,7 @@ type stream struct {
 
 // A segment is bytes, or the end of the stream.
 type segment struct {
-	at   time.Time // when it arrives; zero: a cut link keeps it back
+	at   time.Time // when it arrives, though it is not read before those in front of it; zero: a cut link keeps it back
 	data []byte
 	end  error
 }
@@ -58,19 +57,10 @@ func (s *stream) sendLocked(g segment) {
 	if s.held || s.net.cut[link{s.from, s.to}] {
 		s.held = true
 	} else {
-		g.at = s.arrivalLocked()
+		g.at = time.Now().Add(s.net.tripLocked(s.from, s.to))
 	}
 	s.queue = append(s.queue, g)
 	s.changed.Broadcast()
-}
-
-func (s *stream) arrivalLocked() time.Time {
-	at := time.Now().Add(s.net.tripLocked(s.from, s.to))
-	if at.Before(s.last) {
-		at = s.last
-	}
-	s.last = at
-	return at
 }
 
 // endLocked ends the stream, once.
@@ -87,18 +77,15 @@ func (s *stream) holdLocked(now time.Time) {
 			g.at, s.held = time.Time{}, true
 		}
 	}
-	s.last = now
 }
 
 // resendLocked sends again what was kept back.
 func (s *stream) resendLocked() {
 	s.held = false
-	late := time.Duration(s.net.rand.Int64N(int64(resend)))
+	at := time.Now().Add(s.net.tripLocked(s.from, s.to) + time.Duration(s.net.rand.Int64N(int64(resend))))
 	for i := range s.queue {
 		if g := &s.queue[i]; g.at.IsZero() {
-			g.at = s.arrivalLocked().Add(late)
-			s.last = g.at
-			late = 0
+			g.at = at
 		}
 	}
 }

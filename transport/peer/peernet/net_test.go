@@ -179,6 +179,13 @@ func TestDialsAreRefusedOrHeardByNobody(t *testing.T) {
 				t.Errorf("over a link that heals meanwhile: %v", err)
 			}
 		}
+		n.SetLinkDelay("a", "b", 10*time.Millisecond, 10*time.Millisecond)
+		time.AfterFunc(15*time.Millisecond, func() { n.CutOneWay("b", "a") })
+		if err := dial("b:1"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("cut while the answer was under way: %v", err)
+		}
+		n.HealLink("a", "b")
+		n.SetLinkDelay("a", "b", 0, 0)
 		n.Crash("b")
 		if err := dial("b:1"); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("after a crash: %v", err)
