@@ -59,9 +59,6 @@ func (m *Machine) startClaim(i int) {
 		return
 	}
 	holding := p.state == Held || p.state == Frozen
-	if m.leaving && !holding && !m.Left() {
-		return // another does it, and keeps it
-	}
 	if p.promise.until > m.now && m.on(RulePromise) {
 		p.retryAt = max(p.retryAt, min(p.promise.until, m.now+m.t.Retry/2))
 		return
@@ -246,6 +243,12 @@ func (m *Machine) won(i int) {
 		}
 	}
 	holding := p.state == Held || p.state == Frozen
+	if m.leaving && !holding && !m.Left() {
+		// It only looked for who reaches the holder. Another claims, and keeps it.
+		m.endClaim(i)
+		p.retryAt = m.now + m.t.Retry
+		return
+	}
 	if best != nil && !holding && best.answer.Copy.Compare(p.copy) > 0 && m.on(RuleNewest) {
 		if p.copy != (Version{}) {
 			olds = append(olds, m.self.Name)

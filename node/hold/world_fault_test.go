@@ -26,7 +26,7 @@ func (w *world) excuse(n *node, forGood bool) {
 			for _, o := range w.alive() {
 				if o != n && !o.paused && len(w.net.cut) == 0 {
 					best = max(best, mine.common(o.parts[p].lines, key))
-					if n.parts[p].safe == (run{o.name, o.start}) {
+					if n.holds(p) && n.parts[p].safe == (run{o.name, o.start}) {
 						best = max(best, n.parts[p].copied[key]) // it said so, and may not drop it before another does
 					}
 				}

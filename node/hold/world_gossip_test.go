@@ -201,9 +201,7 @@ func (n *node) left() {
 		n.after(30*ms, n.left)
 		return
 	}
-	if !n.m.Left() {
-		n.w.excuse(n, true)
-	}
+	n.w.excuse(n, true) // what it could not hand over, by its time or because nobody is there
 	n.w.tracef("%s%d says goodbye", n.name, n.start)
 	n.gone = true
 	for _, name := range n.w.names {
