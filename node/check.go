@@ -23,7 +23,9 @@ type away struct {
 // Check decides the checks of a request: those on partitions held here at once, the others by their holders. It is
 // the transport.Checker of a node.
 func (n *Node) Check(r *transport.Request) {
-	now := n.clock.Now()
+	now := n.pulse.look()
+	awake := n.pulse.young(now)
+	turns := n.turns.Load()
 	w := n.work.Get().(*work)
 	w.away = w.away[:0]
 	r.Decisions = grow(r.Decisions, len(r.Checks))
@@ -31,7 +33,7 @@ func (n *Node) Check(r *transport.Request) {
 		c := &r.Checks[i]
 		key := n.hasher.Key(c.Key)
 		p := key.Partition(ring.Partitions)
-		if rt := n.routes[p].Load(); rt.here && n.here(now, rt, c, key, p, w, &r.Decisions[i]) {
+		if rt := n.routes[p].Load(); awake && rt.here() && !n.overtakes(w, key, turns) && n.here(now, rt, c, key, p, w, &r.Decisions[i]) {
 			continue
 		}
 		w.away = append(w.away, away{i, p, key})
@@ -45,11 +47,36 @@ func (n *Node) Check(r *transport.Request) {
 	n.work.Put(w)
 }
 
+// overtakes reports whether an earlier check of the request on the same key is on its way elsewhere: those on one key take effect in
+// order. It can only be so if a route or a gate has changed since the request began.
+func (n *Node) overtakes(w *work, key bucket.KeyHash, turns uint64) bool {
+	if len(w.away) == 0 || n.turns.Load() == turns {
+		return false
+	}
+	for i := range w.away {
+		if w.away[i].key == key {
+			return true
+		}
+	}
+	return false
+}
+
 // here decides a check at this node's own partition; false if the partition is not held here, or frozen.
 func (n *Node) here(now bucket.Instant, rt *route, c *transport.Check, key bucket.KeyHash, partition int, w *work, d *transport.Decision) bool {
 	w.wants = appendWants(w.wants[:0], c, key)
 	part := n.table.Partition(partition)
 	d.Each = each(d.Each, c)
+	if s := n.split.Load(); s != nil && c.Hits >= 0 {
+		switch s.apply(n.onSplit(c.OnSplit), w.wants) {
+		case splitSilent:
+			n.unavailable(c, d)
+			return true
+		case splitNothing:
+			s.deny(w.wants, &d.Outcome)
+			d.Holder, d.Epoch, d.Via = n.cfg.Name, rt.epoch, transport.ViaHolder
+			return true
+		}
+	}
 	var err error
 	if c.Hits < 0 {
 		err = part.Give(now, w.wants, uint32(-c.Hits), c.Receipt, &d.Outcome)
@@ -59,9 +86,21 @@ func (n *Node) here(now bucket.Instant, rt *route, c *transport.Check, key bucke
 	if err != nil {
 		return false
 	}
-	d.Holder, d.Epoch, d.Via = n.cfg.Name, rt.epoch, transport.ViaHolder
+	d.Holder, d.Epoch, d.Via = n.cfg.Name, rt.epoch, rt.via(now, w.wants)
 	n.settle(d)
 	return true
+}
+
+// via says how an answer of a partition held here came about: a window after a claim, all is known that counts.
+func (rt *route) via(now bucket.Instant, wants []bucket.Want) transport.Via {
+	if rt.claimed != 0 {
+		for i := range wants {
+			if now.Sub(rt.claimed) < wants[i].Limit.Window.Longest() {
+				return transport.ViaClaimed
+			}
+		}
+	}
+	return transport.ViaHolder
 }
 
 // settle gives an answered check the answer of on_full where the holder found no room for its line.

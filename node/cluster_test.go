@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/node/members"
 	"github.com/stint-limiter/stint/ring"
 	"github.com/stint-limiter/stint/transport"
@@ -31,6 +32,7 @@ type one struct {
 	gossip *members.Members
 	server *peer.Server
 	ln     net.Listener
+	dead   bool
 }
 
 // lively members tell each other news quickly, but are as slow as ever to take one that stalls for dead: a test machine may be
@@ -39,6 +41,9 @@ var lively = members.Timing{
 	GossipInterval: 20 * time.Millisecond, Rejoin: 200 * time.Millisecond, FirstRejoin: 50 * time.Millisecond,
 	Debounce: 5 * time.Millisecond, Reclaim: 100 * time.Millisecond,
 }
+
+// patient are timers for machines that stall: several nodes share this one, and the race detector is slow.
+var patient = hold.Patience(4)
 
 var lastStart atomic.Uint64
 
@@ -62,20 +67,28 @@ func startOne(t testing.TB, name string, seeds ...string) *one {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var server atomic.Pointer[peer.Server]
 	n, err := New(Config{
-		Name: name, StartID: start, Gossip: g, Log: log, MaxLines: 100_000, Hasher: bucket.NewHasher(nil),
-		Pipe: func(name string, startID uint64, addr string) (*peer.Pipe, error) {
-			return peer.NewPipe(peer.PipeConfig{Self: self, Peer: peer.Member{Name: name, StartID: startID}, Addr: addr, Hello: hello, Log: log, Attempt: Attempt, Total: Total})
+		Name: name, StartID: start, Gossip: g, Log: log, MaxLines: 100_000, Hasher: bucket.NewHasher(nil), Timers: patient,
+		Pipe: func(c peer.PipeConfig) (*peer.Pipe, error) {
+			c.Self, c.Hello, c.Log = self, hello, log
+			return peer.NewPipe(c)
+		},
+		Disconnect: func() {
+			if s := server.Load(); s != nil {
+				s.Disconnect()
+			}
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := peer.NewServer(peer.ServerConfig{Self: self, Decider: n, Hello: hello, Log: log})
+	s, err := peer.NewServer(peer.ServerConfig{Self: self, Decider: n, Mail: n.Mail, Hello: hello, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &one{n, g, s, ln}
+	server.Store(s)
+	o := &one{Node: n, gossip: g, server: s, ln: ln}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -90,6 +103,10 @@ func startOne(t testing.TB, name string, seeds ...string) *one {
 
 // kill stops the node without a goodbye.
 func (o *one) kill() {
+	if o.dead {
+		return
+	}
+	o.dead = true
 	o.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -257,95 +274,20 @@ func TestNobodyCanDecide(t *testing.T) {
 	}
 }
 
-// Join, leave, crash: the rest goes on, and what starts afresh is counted by its cause.
-func TestMembersComeAndGo(t *testing.T) {
-	a := startOne(t, "a")
-	agree(t, a)
-	if s := a.Stats(); s.Held != ring.Partitions || sum(s.Resets) != 0 {
-		t.Fatalf("alone: holds %d, resets %v", s.Held, s.Resets)
-	}
-	b := startOne(t, "b", a.seed())
-	agree(t, a, b)
-	if s := b.Stats(); s.Held == 0 || s.Resets["start"] != uint64(s.Held) {
-		t.Errorf("a joiner takes its part afresh: holds %d, resets %v", s.Held, s.Resets)
-	}
-	c := startOne(t, "c", b.seed())
-	agree(t, a, b, c)
-	if held := a.Stats().Held + b.Stats().Held + c.Stats().Held; held != ring.Partitions {
-		t.Errorf("three hold %d partitions together, want %d", held, ring.Partitions)
-	}
-	l := limit(t, "1000000/1h")
-	works := func(n *one) {
-		t.Helper()
-		for k := range 50 {
-			if d := ask(n, 1, fmt.Sprint("key", k), l); !d.Allowed || d.Via != transport.ViaHolder {
-				t.Fatalf("key %d: %+v", k, d)
-			}
-		}
-	}
-	works(a)
-
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if err := b.Leave(ctx); err != nil {
-		t.Error(err)
-	}
-	works(b) // it still forwards what it is asked
-	agree(t, a, c)
-	b.kill()
-	works(a)
-	if a.Stats().Resets["leave"]+c.Stats().Resets["leave"] == 0 {
-		t.Errorf("a leave reset nothing: %v, %v", a.Stats().Resets, c.Stats().Resets)
-	}
-
-	c.kill()
-	agree(t, a)
-	works(a)
-	if a.Stats().Resets["crash"] == 0 {
-		t.Errorf("a crash reset nothing: %v", a.Stats().Resets)
-	}
-}
-
-// A member that is back under its old name before anybody missed it is a crash and a join: it starts with nothing, and is
-// asked over a new pipe.
-func TestQuickRestart(t *testing.T) {
-	a := startOne(t, "a")
-	b := startOne(t, "b", a.seed())
-	agree(t, a, b)
-	l := limit(t, "5/1h")
-	key := ""
-	for k := 0; ; k++ {
-		key = fmt.Sprint("key", k)
-		if d := ask(a, 1, key, l); d.Holder == "b" {
-			break
-		}
-	}
-	b.kill()
-	b = startOne(t, "b", a.seed())
-	agree(t, a, b)
-	eventually(t, "the new b answers", func() bool {
-		d := ask(a, 0, key, l)
-		return d.Via == transport.ViaHolder && d.Holder == "b"
-	})
-	if d := ask(a, 1, key, l); d.Remaining != 4 {
-		t.Errorf("the new b knows of what the old one spent: %+v", d)
-	}
-}
-
-func sum(m map[string]uint64) (n uint64) {
-	for _, v := range m {
-		n += v
-	}
-	return n
-}
-
 func TestExplain(t *testing.T) {
 	nodes := three(t)
 	l := limit(t, "10/1m")
 	ask(nodes[0], 3, "k", l)
 	for _, n := range nodes {
-		e := n.Explain([]byte("k"), []transport.Limit{l})
-		if e.Holder == "" || e.Holder != e.Home || e.Backup == "" || e.Backup == e.Holder || e.Here != (n.Name() == e.Holder) {
+		var e Explanation
+		eventually(t, n.Name()+" knows who has the copy", func() bool {
+			e = n.Explain([]byte("k"), []transport.Limit{l})
+			return e.Backup != ""
+		})
+		if e.Holder == "" || e.Holder != e.Home || e.Backup == e.Holder || e.Here != (n.Name() == e.Holder) {
+			t.Errorf("%s: %+v", n.Name(), e)
+		}
+		if e.Here != (e.State == "held") || e.Pending {
 			t.Errorf("%s: %+v", n.Name(), e)
 		}
 		if len(e.Limits) != 1 || e.Limits[0].Spent != 3 || e.Limits[0].Remaining != 7 || !e.Limits[0].Allowed {

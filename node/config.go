@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/node/members"
 	"github.com/stint-limiter/stint/transport"
 	"github.com/stint-limiter/stint/transport/peer"
@@ -27,15 +28,7 @@ type Gossip interface {
 	Close() error
 }
 
-// How patient the pipes between nodes are. They are longer than PROTOCOL.md's 100 and 250 ms: those are for a cluster in which
-// another member claims what a silent one holds. While nobody can, giving up on a member that is merely slow gains
-// nothing and loses the answer to a hit that was spent.
-const (
-	Attempt = time.Second          // one sending of a batch
-	Total   = transport.MaxTimeout // all of them, the same sequence each time; no ask outlives its own deadline
-)
-
-// A Config is what a node is made from. Name, StartID and Gossip are required.
+// A Config is what a node is made from. Name, StartID, Gossip and Pipe are required.
 type Config struct {
 	// Name is unique among the members, 1 to 64 bytes.
 	Name string
@@ -53,8 +46,17 @@ type Config struct {
 	FailureMode transport.Mode
 	// OnFull answers a check whose line found no room. Default: Allow.
 	OnFull transport.Mode
-	// Pipe returns the pipe to a member. The node closes it when the member is gone or started anew.
-	Pipe func(name string, startID uint64, addr string) (*peer.Pipe, error)
+	// OnSplit says what checks that do not say may be granted while the cluster is split. Default: SplitFull.
+	OnSplit transport.OnSplit
+	// Timers are the family of timers, the same on every node. Default: hold.Patience(1).
+	Timers hold.Timers
+
+	// Pipe makes a pipe to a member. The config that it is given has what the node knows: Peer, Addr, the timers, and the mail. The
+	// caller adds who this node is (Self, Hello, Auth). The node closes the pipe when the member is gone or started anew.
+	Pipe func(peer.PipeConfig) (*peer.Pipe, error)
+	// Disconnect closes all connections that other members have to this node: it was stopped, and what waits in them is old. It is called
+	// by the node's loop and must not wait for it. Nil: there is no server.
+	Disconnect func()
 
 	Clock *transport.Clock // nil: a new one
 	Log   *slog.Logger     // nil: slog.Default()
@@ -71,14 +73,26 @@ func (c *Config) fill() error {
 	case c.MaxLines < 0:
 		return fmt.Errorf("node: max-lines %d: cannot be negative", c.MaxLines)
 	}
+	if c.Timers == (hold.Timers{}) {
+		c.Timers = hold.Patience(1)
+	}
+	if err := c.Timers.Check(); err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
 	if c.FailureMode == transport.ByDefault {
 		c.FailureMode = transport.Allow
 	}
 	if c.OnFull == transport.ByDefault {
 		c.OnFull = transport.Allow
 	}
+	if c.OnSplit == transport.SplitDefault {
+		c.OnSplit = transport.SplitFull
+	}
 	if c.Clock == nil {
 		c.Clock = transport.NewClock()
+	}
+	if c.Disconnect == nil {
+		c.Disconnect = func() {}
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/ring"
 	"github.com/stint-limiter/stint/transport"
 )
@@ -15,7 +16,12 @@ type Explanation struct {
 	Holder    string `json:"holder"` // who decides, as far as this node knows
 	Here      bool   `json:"here"`   // that is this node
 	Epoch     uint64 `json:"epoch"`
-	Backup    string `json:"backup"` // who would be home if the holder were gone
+	Way       string `json:"way"`                  // what this node does with a check: wait, here, forward, through, failover
+	State     string `json:"state"`                // what this node has of the partition: none, held, copy, frozen, returning
+	Unsure    bool   `json:"unsure,omitempty"`     // this node was stopped, and is asking whether it still holds it
+	Backup    string `json:"backup"`               // who has the holder's whole copy, as far as this node knows; "": nobody yet
+	Pending   bool   `json:"pending,omitempty"`    // held here, and nobody has the whole copy yet
+	ClaimedMS int64  `json:"claimed_ms,omitempty"` // held here, and claimed so long ago
 	Ring      string `json:"ring"`
 	// Limits says, for each limit asked for, how a check of one hit would be answered now. Nothing is spent.
 	Limits []LimitStands `json:"limits,omitempty"`
@@ -39,9 +45,15 @@ type LimitStands struct {
 func (n *Node) Explain(key []byte, limits []transport.Limit) Explanation {
 	p := n.hasher.Key(key).Partition(ring.Partitions)
 	rt := n.routes[p].Load()
-	e := Explanation{Key: string(key), Partition: p, Holder: rt.name, Here: rt.here, Epoch: rt.epoch}
+	e := Explanation{Key: string(key), Partition: p, Holder: rt.name, Here: rt.here(), Epoch: rt.epoch, Way: rt.way.String()}
 	if r := n.ring.Load(); r != nil {
-		e.Home, e.Backup, e.Ring = r.Home(p), r.Backup(p, rt.name), r.ID().String()
+		e.Home, e.Ring = r.Home(p), r.ID().String()
+	}
+	if x, ok := n.explained(p); ok {
+		e.State, e.Unsure, e.Backup, e.Pending = x.State.String(), x.Unsure, x.Keeper, x.Pending
+	}
+	if rt.claimed != 0 {
+		e.ClaimedMS = int64(n.clock.Now().Sub(rt.claimed) / time.Millisecond)
 	}
 	if len(limits) == 0 {
 		return e
@@ -54,7 +66,7 @@ func (n *Node) Explain(key []byte, limits []transport.Limit) Explanation {
 	n.Check(&req)
 	for i, d := range req.Decisions {
 		l := &limits[i]
-		if l.Rule != transport.Inline && d.Current == 0 && d.Via == transport.ViaHolder {
+		if l.Rule != transport.Inline && d.Current == 0 && (d.Via == transport.ViaHolder || d.Via == transport.ViaClaimed) {
 			continue
 		}
 		e.Limits = append(e.Limits, LimitStands{
@@ -66,3 +78,16 @@ func (n *Node) Explain(key []byte, limits []transport.Limit) Explanation {
 }
 
 func millisUp(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+
+// explained asks the loop what the machine knows of a partition; false: it does not answer.
+func (n *Node) explained(p int) (hold.Explained, bool) {
+	c := make(chan hold.Explained, 1)
+	n.told.do(func() { c <- n.machine.Explain(p) })
+	select {
+	case x := <-c:
+		return x, true
+	case <-n.stopped:
+	case <-time.After(time.Second):
+	}
+	return hold.Explained{}, false
+}

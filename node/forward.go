@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/transport"
 	"github.com/stint-limiter/stint/transport/peer"
 )
@@ -13,27 +14,43 @@ const (
 	// mostMoves bounds how often a check follows `moved`. Views that disagree for longer than three hops are
 	// waited for, not run after.
 	mostMoves = 3
-	// pause is between two tries of a check that was told to wait: half a tick of a handoff, and no more than a caller's
-	// round trip to another city.
-	pause = 10 * time.Millisecond
-	// giveUp is how long a check whose holder fails is tried again before failure_mode answers: the time in which a claim
-	// will find another holder (PROTOCOL.md section 6).
-	giveUp = 250 * time.Millisecond
+	// pause is between two tries of a check that was told to wait: half of what a handoff takes at most.
+	pause = 5 * time.Millisecond
 )
 
 // going is one check on its way: the ask, and what its tries have taught so far.
+//
+//	holder ──no answer──► who would claim (failed) ──wait──► … until somebody decides, and then there
+//	  ▲ │moved               │            └──"I reach it"──► through that one
+//	  └─┘                    └──no answer──► a claim of this node's own, by its loop
 type going struct {
 	away
-	ask    *peer.Ask
-	done   bool
-	sent   bool   // in the present round
-	hint   string // who is said to hold it, "" for what the route says
-	moves  int
-	failed time.Time // when it first failed; zero: it has not
+	ask  *peer.Ask
+	done bool
+	sent way      // how it went in the present round
+	to   *contact // and to whom
+
+	hint    *contact // who is said to hold it; nil: what the route says
+	through *contact // who is said to reach the holder
+	moves   int
+	silent  uint64   // epoch of the holder that did not answer, 0: none
+	holder  *contact // who was believed to hold it
+	deaf    bool     // who would claim does not answer either: this node's loop is to
+	soon    bool     // the next try need not wait
 }
 
+// way is how an ask was sent.
+type way uint8
+
+const (
+	unsent   way = iota
+	direct       // to the holder
+	failed       // to who would claim
+	relaying     // to who reaches the holder
+)
+
 // forward sends the checks that are not held here to their holders, each in the order it has in the request, waits for all
-// answers, and sends again what was moved or told to wait. Every check is answered at the latest at the deadline.
+// answers, and sends again what was moved, told to wait or not answered. Every check is answered at the latest at the deadline.
 func (n *Node) forward(r *transport.Request, w *work) {
 	call := peer.GetCall(len(w.away))
 	w.going = grow(w.going, len(w.away))
@@ -48,72 +65,147 @@ func (n *Node) forward(r *transport.Request, w *work) {
 			ask.Outcome.Each = call.States(len(c.Limits))
 		}
 		ask.Partition, ask.Hits, ask.Receipt, ask.Deadline, ask.Each = uint16(a.partition), c.Hits, c.Receipt, r.Deadline, c.Each
+		ask.OnSplit = n.onSplit(c.OnSplit)
 	}
-	for {
+	turns := n.turns.Load()
+	for first := true; ; first = false {
+		now := n.pulse.look()
 		for k := range w.going {
 			if g := &w.going[k]; !g.done {
-				n.try(r, w, g)
+				g.sent, g.soon = unsent, false
+				if (first && n.turns.Load() == turns) || !w.waitsFor(k) {
+					n.try(r, w, g, now)
+				}
 			}
 		}
 		call.Wait()
-		now, left := time.Now(), 0
+		left, soon := 0, true
+		late := !time.Now().Before(r.Deadline)
 		for k := range w.going {
 			g := &w.going[k]
-			if !g.done && g.sent {
-				n.answered(r, g, now)
+			if g.done {
+				continue
 			}
-			if !g.done && (now.After(r.Deadline) || !g.failed.IsZero() && now.Sub(g.failed) > giveUp) {
+			if g.sent != unsent {
+				n.answered(r, g)
+			}
+			if !g.done && late {
 				n.unavailable(&r.Checks[g.check], &r.Decisions[g.check])
 				g.done = true
 			}
 			if !g.done {
 				left++
+				soon = soon && g.soon
 			}
 		}
 		if left == 0 {
 			break
 		}
 		n.stats.retried.Add(uint64(left))
-		if hurry := w.moved(); !hurry {
+		if !soon {
 			time.Sleep(min(pause, max(time.Until(r.Deadline), 0)))
 		}
 	}
 	call.Put()
 }
 
-// moved says whether everything that is left has a new holder to go to at once.
-func (w *work) moved() bool {
-	for k := range w.going {
-		if g := &w.going[k]; !g.done && g.hint == "" {
-			return false
+// waitsFor reports whether an earlier check on the key of check k is still on its way: those on one key take effect in order, also when the
+// way of the second has opened since the first was told to wait.
+func (w *work) waitsFor(k int) bool {
+	for j := range k {
+		if g := &w.going[j]; !g.done && g.key == w.going[k].key {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
-// try decides a check here, if this node holds it by now, or sends it to whoever is believed to.
-func (n *Node) try(r *transport.Request, w *work, g *going) {
-	g.sent = false
+// try decides a check here, if this node holds it by now, or sends it on its way.
+func (n *Node) try(r *transport.Request, w *work, g *going, now bucket.Instant) {
 	rt := n.routes[g.partition].Load()
-	if rt.here && g.hint == "" {
-		g.done = n.here(n.clock.Now(), rt, &r.Checks[g.check], g.key, g.partition, w, &r.Decisions[g.check])
-		return
+	c := &r.Checks[g.check]
+	if n.onSplit(c.OnSplit) == transport.SplitDeny {
+		if s := n.split.Load(); s != nil && 2*s.visible <= s.whole {
+			n.unavailable(c, &r.Decisions[g.check]) // nobody on this side decides: no need to wait for it
+			g.done = true
+			return
+		}
 	}
-	pipe := rt.pipe
-	if g.hint != "" {
-		pipe = n.pipes.get(g.hint)
-		g.hint = ""
-	}
-	if pipe == nil {
-		return // nobody is known yet: wait
+	if rt.epoch > g.silent {
+		g.silent, g.deaf, g.through = 0, false, nil // another holds it by now
 	}
 	g.ask.Epoch = max(g.ask.Epoch, rt.epoch)
-	g.sent = true
+	g.ask.Failed, g.ask.Through = false, false
+	switch {
+	case rt.here():
+		if n.pulse.young(now) {
+			g.done = n.here(n.clock.Now(), rt, c, g.key, g.partition, w, &r.Decisions[g.check])
+		}
+	case g.hint != nil:
+		g.holder = g.hint
+		n.sendTo(g, g.hint, direct)
+		g.hint = nil
+	case g.through != nil:
+		n.sendTo(g, g.through, relaying)
+	case rt.way == hold.Through:
+		n.sendTo(g, rt.to, relaying)
+	case rt.way == hold.Failover:
+		g.silent, g.holder = rt.epoch, rt.holder
+		n.failOver(g, rt.to)
+	case rt.way == hold.Forward && g.silent != 0:
+		n.failOver(g, n.heir(g.partition, g.holder.name))
+	case rt.way == hold.Forward:
+		g.holder = rt.holder
+		if by := rt.holder.around(); by != nil {
+			n.sendTo(g, by, relaying)
+		} else {
+			n.sendTo(g, rt.holder, direct)
+		}
+	}
+}
+
+// heir returns who is to claim a partition when its holder does not answer; nil is this node.
+func (n *Node) heir(partition int, holder string) *contact {
+	r := n.ring.Load()
+	if r == nil {
+		return nil
+	}
+	name := r.Backup(partition, holder)
+	if name == n.cfg.Name || name == holder {
+		return nil
+	}
+	return n.contacts.get(name)
+}
+
+// failOver tells who is to claim that the holder did not answer: another member, or where that does not answer either,
+// this node's loop.
+func (n *Node) failOver(g *going, to *contact) {
+	if to != nil && !g.deaf {
+		n.sendTo(g, to, failed)
+		return
+	}
+	if n.told.checkFailed(g.partition, g.silent) && g.silent != 0 {
+		// The loop has asked, and the route still leads to that holder: so it is there, and may hear this node again.
+		if rt := n.routes[g.partition].Load(); rt.way == hold.Forward && rt.epoch >= g.silent {
+			g.silent, g.deaf = 0, false
+		}
+	}
+}
+
+// sendTo puts the check into a member's pipe.
+func (n *Node) sendTo(g *going, to *contact, how way) {
+	g.sent, g.to = how, to
+	pipe := to.ask()
+	if pipe == nil {
+		g.ask.Code = peer.Unsent
+		return
+	}
+	g.ask.Failed, g.ask.Through = how == failed, how == relaying
 	pipe.Send(g.ask)
 }
 
-// answered takes in what the holder said.
-func (n *Node) answered(r *transport.Request, g *going, now time.Time) {
+// answered takes in what the other member said.
+func (n *Node) answered(r *transport.Request, g *going) {
 	c, d := &r.Checks[g.check], &r.Decisions[g.check]
 	switch ask := g.ask; ask.Code {
 	case peer.Decided:
@@ -123,57 +215,55 @@ func (n *Node) answered(r *transport.Request, g *going, now time.Time) {
 		n.settle(d)
 		g.done = true
 	case peer.Moved:
-		g.moves++
 		n.stats.moved.Add(1)
-		// The epoch only rises, so two members that point at each other do not send a check round for ever.
-		if g.moves <= mostMoves && ask.HoldEpoch >= ask.Epoch && ask.Holder != n.cfg.Name {
-			g.hint, ask.Epoch = ask.Holder, ask.HoldEpoch
-		}
+		n.moved(g)
 	case peer.Wait:
-	case peer.Failed:
-		if g.failed.IsZero() {
-			g.failed = now
-		}
-		// A hit that is sent again may count twice, never less. What gives back must not be doubled, so it is never sent again.
-		if c.Hits < 0 {
+		g.through = nil
+	case peer.Failed, peer.Unsent:
+		// A hit that is sent again may count twice, never less. What gives back must not be doubled: it is sent again only if it
+		// was not sent.
+		if ask.Code == peer.Failed && c.Hits < 0 {
 			n.unavailable(c, d)
 			g.done = true
+			return
 		}
+		g.notAnswered()
 	default: // expired or shed: there is no time left, or no room
 		n.unavailable(c, d)
 		g.done = true
 	}
 }
 
-// Decide answers an entry of another member's batch. It is the peer.Decider of a node: it does not block.
-func (n *Node) Decide(now bucket.Instant, e *peer.Entry, a *peer.Answer) {
-	rt := n.routes[e.Partition].Load()
-	part := n.table.Partition(int(e.Partition))
-	var err error
-	a.Via, a.HoldEpoch = transport.ViaHolder, rt.epoch
-	switch {
-	case e.Hits < 0:
-		err = part.Give(now, e.Wants, uint32(-e.Hits), e.Receipt, &a.Allowed)
-		a.Granted = 1
-	case e.Times > 1:
-		a.Granted, err = part.TakeUpTo(now, e.Wants, uint32(e.Hits), e.Times, &a.Allowed, &a.Denied)
-	default:
-		if err = part.Take(now, e.Wants, uint32(e.Hits), &a.Allowed); err == nil {
-			a.Granted = 1
-			if !a.Allowed.Allowed {
-				a.Granted, a.Denied = 0, a.Allowed
-			}
+// moved: another holds it, or the one who was told of a failure reaches the holder.
+func (n *Node) moved(g *going) {
+	ask := g.ask
+	if g.sent == failed && ask.HoldEpoch == g.silent && g.silent != 0 {
+		n.stats.relayed.Add(1)
+		g.through, g.soon = g.to, true
+		if g.holder != nil {
+			g.holder.relay.Store(&relay{g.to, time.Now().Add(n.cfg.Timers.Relay)})
 		}
+		return
 	}
-	switch {
-	case err == nil:
-		a.Code, a.Holder = peer.Decided, n.cfg.Name
-	case err == bucket.ErrFrozen, rt.here, rt.name == "", rt.name == n.cfg.Name:
-		a.Code = peer.Wait
-	default:
-		a.Code, a.Holder = peer.Moved, rt.name
+	g.moves++
+	// The epoch only rises, so two members that point at each other do not send a check round for ever.
+	if g.moves <= mostMoves && ask.HoldEpoch >= ask.Epoch && ask.Holder != n.cfg.Name && ask.HoldEpoch != g.silent {
+		g.hint, ask.Epoch, g.soon = n.contacts.get(ask.Holder), ask.HoldEpoch, true
 	}
 }
 
-// Now is the instant that a batch of another member's is decided at.
-func (n *Node) Now() bucket.Instant { return n.clock.Now() }
+// notAnswered: the next try goes another way, at once.
+func (g *going) notAnswered() {
+	g.soon = true
+	switch g.sent {
+	case direct:
+		g.silent, g.deaf = max(g.ask.Epoch, 1), false
+	case failed:
+		g.deaf = true
+	case relaying:
+		if g.holder != nil {
+			g.holder.relay.Store(nil)
+		}
+		g.through, g.soon = nil, false
+	}
+}

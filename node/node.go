@@ -1,7 +1,7 @@
 package node
 
 import (
-	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
+	"github.com/stint-limiter/stint/node/mail"
 	"github.com/stint-limiter/stint/node/members"
 	"github.com/stint-limiter/stint/ring"
 	"github.com/stint-limiter/stint/transport"
@@ -20,8 +21,8 @@ import (
 //	Starting ──► Serving ──► Leaving ──► Closed
 //	    └───────────────────────┴──────────┘
 //
-// Starting: it has joined or is trying to, holds nothing and decides nothing. Serving: it holds what it is home to.
-// Leaving: it has told the others, holds nothing any more, and forwards what it is still asked.
+// Starting: it has joined or is trying to, holds nothing and decides nothing. Serving: it claims and is given what it is home to.
+// Leaving: it has told the others, hands over what it holds, and goes on deciding what it still has.
 type Phase int32
 
 const (
@@ -34,7 +35,7 @@ const (
 // String returns the word that logs and admin have for it.
 func (p Phase) String() string { return [...]string{"starting", "serving", "leaving", "closed"}[p] }
 
-// A Node is one member of the cluster. It is a transport.Checker and a peer.Decider. All its methods may be called from
+// A Node is one member of the cluster. It is a transport.Checker, a peer.Decider and a peer.Relayer. All its methods may be called from
 // many goroutines.
 type Node struct {
 	cfg    Config
@@ -42,17 +43,21 @@ type Node struct {
 	clock  *transport.Clock
 	hasher bucket.Hasher
 	table  *bucket.Table
+	pulse  *pulse
 
 	phase    atomic.Int32
+	complete atomic.Bool // it holds what it is home to, or has waited long enough
 	draining atomic.Bool
-	routes   []atomic.Pointer[route] // one per partition; see routes.go
-	pipes    pipes
+	routes   []atomic.Pointer[route]   // one per partition; see routes.go
+	turns    atomic.Uint64             // rises whenever a route or a gate changes
 	ring     atomic.Pointer[ring.Ring] // the ring in force; nil before the first
+	split    atomic.Pointer[split]     // nil: nobody is missing
+	contacts contacts
+	inbox    *mail.Inbox
+	mail     mail.Stats
+	told     *told
 
-	// These belong to the loop's goroutine.
-	view     *members.View
-	machine  *hold.Gates
-	starting starting
+	loopState
 
 	work  sync.Pool // *work, see check.go
 	stats stats
@@ -63,11 +68,44 @@ type Node struct {
 	stopped  chan struct{} // closed by the loop as it ends
 	leaveOne sync.Once
 	stopOne  sync.Once
+	aside    sync.WaitGroup // what is done beside the loop
+}
+
+// loopState belongs to the loop's goroutine.
+type loopState struct {
+	machine   *hold.Machine
+	view      *members.View
+	toldView  toldOf
+	starting  starting
+	cluster   cluster
+	forgotten map[string]bool
+	shared    shared
+	news      news
+	building  bool
+	built     chan *ring.Ring
+	began     time.Time     // when it began to serve
+	ticked    time.Duration // the last tick, by the pulse
+	looked    time.Duration // when a starting node last looked whether it may begin
+	wakes     int
+	gone      bool // left is closed
+
+	wholes   bool          // whole copies have arrived since the machine last looked for others to send
+	backedUp time.Duration // when it last did
+
+	parcel  *bucket.Prepared // lines of the message that is being handled
+	exports []export
+
+	// By partition.
+	open    [ring.Partitions]bool
+	sent    [ring.Partitions]*bucket.Lines // to be acknowledged
+	frozen  [ring.Partitions]time.Duration // since then; 0: not
+	pending [ring.Partitions]time.Duration // since when something is not acknowledged; 0: everything is
 }
 
 var (
 	_ transport.Checker = (*Node)(nil)
 	_ peer.Decider      = (*Node)(nil)
+	_ peer.Relayer      = (*Node)(nil)
 )
 
 // New starts a node. It returns at once; Phase says when the node serves.
@@ -77,20 +115,46 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Log, clock: cfg.Clock, hasher: cfg.Hasher,
-		table:   bucket.NewTable(bucket.Config{Partitions: ring.Partitions, MaxLines: cfg.MaxLines}),
-		routes:  make([]atomic.Pointer[route], ring.Partitions),
-		machine: hold.NewGates(cfg.Name, cfg.StartID, ring.Partitions),
-		leave:   make(chan struct{}), left: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
+		table:  bucket.NewTable(bucket.Config{Partitions: ring.Partitions, MaxLines: cfg.MaxLines}),
+		pulse:  newPulse(cfg.Clock, cfg.Timers.Gap),
+		routes: make([]atomic.Pointer[route], ring.Partitions),
+		told:   newTold(cfg.Timers.Good),
+		leave:  make(chan struct{}), left: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	n.starting = starting{self: cfg.Name, first: func() bool { return cfg.First || cfg.Gossip.Alone() }}
-	n.pipes.open = cfg.Pipe
-	n.pipes.all = map[string]pipeTo{}
+	n.inbox = mail.NewInbox(ring.Partitions, &n.mail)
+	n.contacts.open, n.contacts.all = n.openLink, map[string]*contact{}
+	n.loopState = loopState{
+		machine: hold.New(hold.Config{Name: cfg.Name, Start: cfg.StartID, Partitions: ring.Partitions, Timers: cfg.Timers}),
+		view:    &members.View{}, forgotten: map[string]bool{}, built: make(chan *ring.Ring, 1),
+		starting: starting{self: cfg.Name, first: func() bool { return cfg.First || cfg.Gossip.Alone() }},
+		cluster:  cluster{self: cfg.Name, silent: silentAttempts * cfg.Timers.Attempt},
+	}
+	nobody := &route{}
 	for p := range n.routes {
-		n.routes[p].Store(&route{})
+		n.routes[p].Store(nobody)
 	}
 	n.work.New = func() any { return new(work) }
 	go n.loop()
 	return n, nil
+}
+
+// openLink makes the pipe to a member and what goes with it.
+func (n *Node) openLink(m peer.Member, addr string) (*link, error) {
+	l := &link{Member: m, addr: addr, out: mail.NewOutbox(ring.Partitions, &n.mail)}
+	t := &n.cfg.Timers
+	var err error
+	l.pipe, err = n.cfg.Pipe(peer.PipeConfig{
+		Peer: m, Addr: addr,
+		// Nothing is tried twice: who does not answer once is answered for by who claims.
+		Attempt: t.Attempt, Total: t.Attempt, Down: t.Circuit, MailAttempt: t.Attempt,
+		Mail: func(lane peer.MailLane, dst []byte) []byte { return l.out.Next(lane, dst) },
+		Undelivered: func(_ peer.MailLane, err error) {
+			if errors.Is(err, peer.ErrUnreachable) || errors.Is(err, peer.ErrRestarted) {
+				n.told.unreachable(m)
+			}
+		},
+	})
+	return l, err
 }
 
 // Name returns the node's name.
@@ -99,9 +163,9 @@ func (n *Node) Name() string { return n.cfg.Name }
 // Phase says where the node is in its life.
 func (n *Node) Phase() Phase { return Phase(n.phase.Load()) }
 
-// Ready says whether the node holds every partition that it is home to. It speaks of the node's own state only and never turns
+// Ready says whether the node holds every partition that it is home to, or has waited for 10 s. It speaks of the node's own state only and never turns
 // because of a peer; once true it turns false only when the node is about to leave.
-func (n *Node) Ready() bool { return n.Phase() == Serving && !n.draining.Load() }
+func (n *Node) Ready() bool { return n.Phase() == Serving && n.complete.Load() && !n.draining.Load() }
 
 // Drain turns Ready false, so that load balancers send their callers elsewhere; the node goes on deciding. Leave comes
 // after it, once the doors are closed.
@@ -116,27 +180,14 @@ func (n *Node) Gossip() Gossip { return n.cfg.Gossip }
 // Clock returns the clock that the node decides by.
 func (n *Node) Clock() *transport.Clock { return n.clock }
 
-// Leave tells the others that this node goes, lets go of its partitions, and says goodbye. It returns when that is done, or when
-// the context ends; goodbye is said all the same. Checks that still come in are forwarded. Call Close after it.
-func (n *Node) Leave(ctx context.Context) error {
-	n.leaveOne.Do(func() { close(n.leave) })
-	select {
-	case <-n.left:
-	case <-n.stopped:
-	case <-ctx.Done():
-	}
-	goodbye := time.Second
-	if d, ok := ctx.Deadline(); ok {
-		goodbye = max(time.Until(d), 200*time.Millisecond)
-	}
-	return n.cfg.Gossip.Leave(goodbye)
-}
-
 // Close stops the node. The others take it for crashed, unless it has left before.
 func (n *Node) Close() error {
 	n.stopOne.Do(func() { close(n.stop) })
 	<-n.stopped
+	n.aside.Wait()
 	n.phase.Store(int32(Closed))
-	n.pipes.closeAll()
+	n.pulse.publish(0, 0) // nothing is decided here any more
+	n.contacts.drop(nil)
+	n.contacts.closing.Wait()
 	return n.cfg.Gossip.Close()
 }

@@ -1,85 +1,62 @@
 package node
 
 import (
-	"sync"
-
-	"github.com/stint-limiter/stint/transport/peer"
+	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/node/hold"
 )
 
-// A route says where the checks of a partition go. Routes are immutable and swapped one by one; a check that reads an old
+// A route says where the checks of a partition go: hold.Route, with contacts for names. Routes are immutable and swapped one by one; a check that reads an old
 // one is put right by the gate of the partition it comes to.
 type route struct {
-	here  bool // this node holds it
-	name  string
-	epoch uint64
-	pipe  *peer.Pipe // nil where here, or where nobody is known
+	way    hold.Way
+	holder *contact // nil: nobody is known, or this node
+	name   string   // the holder's
+	start  uint64
+	epoch  uint64
+	to     *contact // Through, Failover: who is to be asked; nil is this node
+	// claimed is when the partition was claimed without everything being sure that was spent in it; 0: it was not.
+	claimed bucket.Instant
 }
 
-// pipes keeps one pipe per member and start ID.
-type pipes struct {
-	open func(name string, startID uint64, addr string) (*peer.Pipe, error)
+// here says that this node decides.
+func (rt *route) here() bool { return rt.way == hold.Here }
 
-	mu  sync.Mutex // protects all
-	all map[string]pipeTo
-}
-
-type pipeTo struct {
-	startID uint64
-	addr    string
-	pipe    *peer.Pipe
-}
-
-// to sees to it that there is a pipe to this start of a member. The pipe to an
-// earlier start is closed: what is under way in it fails, for that member is gone.
-func (ps *pipes) to(name string, startID uint64, addr string) error {
-	ps.mu.Lock()
-	old, ok := ps.all[name]
-	if ok && old.startID == startID && old.addr == addr {
-		ps.mu.Unlock()
-		return nil
+// reroute brings a partition's route up to what the machine says.
+func (n *Node) reroute(p int) {
+	r := n.machine.Route(p)
+	next := route{way: r.Way, name: r.Hold.Name, start: r.Hold.Start, epoch: r.Hold.Epoch}
+	if next.name != n.cfg.Name {
+		next.holder = n.contacts.get(next.name)
 	}
-	delete(ps.all, name)
-	p, err := ps.open(name, startID, addr)
-	if err == nil {
-		ps.all[name] = pipeTo{startID, addr, p}
+	if r.To != "" && r.To != n.cfg.Name {
+		next.to = n.contacts.get(r.To)
 	}
-	ps.mu.Unlock()
-	if ok {
-		old.pipe.Close()
-	}
-	return err
-}
-
-// get returns the pipe to a member if there is one.
-func (ps *pipes) get(name string) *peer.Pipe {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	return ps.all[name].pipe
-}
-
-// keep closes the pipes to all members that are not in the set.
-func (ps *pipes) keep(names map[string]bool) {
-	var gone []*peer.Pipe
-	ps.mu.Lock()
-	for name, p := range ps.all {
-		if !names[name] {
-			gone = append(gone, p.pipe)
-			delete(ps.all, name)
+	if r.Claimed != 0 {
+		next.claimed = n.pulse.instantOf(r.Claimed)
+		if old := n.routes[p].Load(); old.claimed != 0 && old.epoch == next.epoch {
+			next.claimed = old.claimed
 		}
 	}
-	ps.mu.Unlock()
-	for _, p := range gone {
-		p.Close()
+	if *n.routes[p].Load() != next {
+		n.routes[p].Store(n.shared.get(next))
+		n.turns.Add(1)
 	}
 }
 
-func (ps *pipes) closeAll() { ps.keep(nil) }
+// shared lets partitions that are alike share a route, so that the routes of all of them stay in the processor's cache.
+type shared map[route]*route
 
-// each calls f for every pipe, under the lock: f must not call back.
-func (ps *pipes) each(f func(name string, startID uint64, p *peer.Pipe)) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	for name, p := range ps.all {
-		f(name, p.startID, p.pipe)
+// mostShared is when old routes are forgotten: as many as there can be of use at once, twice.
+const mostShared = 8192
+
+func (s *shared) get(r route) *route {
+	if rt := (*s)[r]; rt != nil {
+		return rt
 	}
+	if *s == nil || len(*s) >= mostShared {
+		*s = shared{}
+	}
+	rt := &r
+	(*s)[r] = rt
+	return rt
 }

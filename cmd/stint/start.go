@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -108,25 +109,30 @@ func start(f *serveFlags, log *slog.Logger) (_ *running, err error) {
 	hello := node.Hello(hasher)
 	auth := peer.NewAuth(secret)
 	clock := transport.NewClock()
+	var server atomic.Pointer[peer.Server] // made after the node, which may want it
 	s.node, err = node.New(node.Config{
 		Name: f.name, StartID: startID, Gossip: s.members, First: f.first || len(seeds) == 0,
 		Hasher: hasher, MaxLines: f.maxLines, FailureMode: mode, OnFull: onFull, Clock: clock, Log: logger(log, "node"),
-		Pipe: func(name string, startID uint64, addr string) (*peer.Pipe, error) {
-			return peer.NewPipe(peer.PipeConfig{
-				Self: self, Peer: peer.Member{Name: name, StartID: startID}, Addr: addr, Auth: auth, Hello: hello, Log: logger(log, "peer"),
-				Attempt: node.Attempt, Total: node.Total,
-			})
+		Pipe: func(c peer.PipeConfig) (*peer.Pipe, error) {
+			c.Self, c.Auth, c.Hello, c.Log = self, auth, hello, logger(log, "peer")
+			return peer.NewPipe(c)
+		},
+		Disconnect: func() {
+			if p := server.Load(); p != nil {
+				p.Disconnect()
+			}
 		},
 	})
 	if err != nil {
 		s.members.Close()
 		return nil, err
 	}
-	s.peers, err = peer.NewServer(peer.ServerConfig{Self: self, Decider: s.node, Auth: auth, Hello: hello, Log: logger(log, "peer")})
+	s.peers, err = peer.NewServer(peer.ServerConfig{Self: self, Decider: s.node, Mail: s.node.Mail, Auth: auth, Hello: hello, Log: logger(log, "peer")})
 	if err != nil {
 		s.node.Close()
 		return nil, err
 	}
+	server.Store(s.peers)
 	doors := doorSet{policies: s.policies, checker: s.node, clock: clock, mode: mode, log: logger(log, "doors")}
 	routes := doors.open()
 	s.checks = httpserver.New(httpserver.Config{Routes: routes, Log: logger(log, "doors")})

@@ -43,7 +43,7 @@ func page(t *testing.T) (*node.Node, http.Handler) {
 		{Name: "gone", StartID: 1, State: members.Left},
 	}}, make(chan struct{})}
 	n, err := node.New(node.Config{Name: "a", StartID: 1, Gossip: gossip, Hasher: bucket.NewHasher(nil), MaxLines: 1000, Log: slog.New(slog.DiscardHandler),
-		Pipe: func(string, uint64, string) (*peer.Pipe, error) { panic("nobody to call") }})
+		Pipe: func(peer.PipeConfig) (*peer.Pipe, error) { panic("nobody to call") }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,11 +47,6 @@ var (
 	descChecks    = desc("checks_total", "Checks that this node was asked, by where the decision came from and what it was.", "via", "allowed")
 	descRetried   = desc("forward_retries_total", "Forwarded checks sent once more: moved, told to wait, or failed.")
 	descMoved     = desc("forward_moved_total", "Answers `moved` from members that no longer held the partition.")
-	descHeld      = desc("partitions_held", "Partitions that this node decides for.")
-	descOpened    = desc("partitions_opened_total", "Partitions that this node began to hold.")
-	descResets    = desc("partition_resets_total", "Partitions that started afresh though another member may have spent in them, by what moved them.", "cause")
-	descShut      = desc("partitions_shut_total", "Partitions that this node let go of.")
-	descDropped   = desc("lines_dropped_total", "Lines dropped with partitions that were let go of.")
 	descLines     = desc("lines", "Lines in memory.")
 	descBytes     = desc("lines_bytes", "Memory of the lines, used or not.")
 	descExpired   = desc("lines_expired_total", "Lines dropped because they were fresh again.")
@@ -89,13 +84,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(descRetried, s.Retried)
 	counter(descMoved, s.Moved)
-	gauge(descHeld, float64(s.Held))
-	counter(descOpened, s.Opened)
-	for cause, n := range s.Resets {
-		counter(descResets, n, cause)
-	}
-	counter(descShut, s.Shut)
-	counter(descDropped, s.Dropped)
+	collectHolds(ch, &s, counter, gauge)
 	gauge(descLines, float64(s.Table.Lines))
 	gauge(descBytes, float64(s.Table.Bytes))
 	counter(descExpired, s.Table.Expired)

@@ -1,0 +1,125 @@
+package node
+
+import (
+	"time"
+
+	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/node/hold"
+)
+
+// wholesPerBackup is how many times in Timers.Backup the next whole copies may be sent.
+const wholesPerBackup = 10
+
+// exportTime is how long the loop exports partitions before it looks for other events: a fraction of a tick.
+const exportTime = 4 * time.Millisecond
+
+// An export is a message that waits for its lines.
+type export struct {
+	to      string
+	message hold.Message
+}
+
+// send posts a message. Copies and returns are put off: there may be thousands, their lines are taken when their turn comes, and
+// whatever else the machine wants done comes first.
+func (n *Node) send(to string, m hold.Message) {
+	switch m := m.(type) {
+	case *hold.Backup, *hold.Return:
+		n.exports = append(n.exports, export{to, m})
+	case *hold.Flip:
+		n.unacknowledged(m.Of()) // lines that were sent with it before
+		lines := n.table.Partition(m.Of()).Changes(n.clock.Now(), true)
+		m.Seq = lines.Seq
+		n.sent[m.Of()] = lines
+		again := *m // the machine sends it again, with a Seq that is written then
+		n.count(lines)
+		n.post(to, &again, lines)
+	default:
+		n.post(to, m, nil)
+	}
+}
+
+// export sends some of the messages that wait for lines.
+func (n *Node) export() {
+	began := time.Now()
+	k := 0
+	for k < len(n.exports) && time.Since(began) < exportTime {
+		e := n.exports[k]
+		n.exports[k] = export{}
+		k++
+		switch m := e.message.(type) {
+		case *hold.Backup:
+			n.exportBackup(e.to, m)
+		case *hold.Return:
+			if h, state := n.machine.Hold(m.Of()); state == hold.Returning && h == m.Hold {
+				lines := n.table.Partition(m.Of()).Whole(n.clock.Now(), true)
+				n.count(lines)
+				n.post(e.to, m, lines)
+			}
+		}
+	}
+	if n.exports = n.exports[k:]; len(n.exports) == 0 {
+		n.exports = nil
+	}
+}
+
+// exportBackup sends a copy, or what changed since the last that was acknowledged.
+func (n *Node) exportBackup(to string, b *hold.Backup) {
+	p := b.Of()
+	if h, state := n.machine.Hold(p); state != hold.Held || h != b.Hold {
+		return // it was given away since
+	}
+	part := n.table.Partition(p)
+	var lines *bucket.Lines
+	n.unacknowledged(p)
+	if b.Whole() {
+		lines = part.Whole(n.clock.Now(), false)
+	} else {
+		lines = part.Changes(n.clock.Now(), false)
+	}
+	b.Seq = lines.Seq
+	n.sent[p] = lines
+	if n.pending[p] == 0 {
+		n.pending[p] = n.pulse.now()
+	}
+	n.count(lines)
+	if !n.post(to, b, lines) {
+		n.step(hold.BackupStuck{Partition: p, To: to})
+	}
+}
+
+func (n *Node) count(lines *bucket.Lines) {
+	for i := range lines.Histories {
+		n.stats.lines.Add(uint64(len(lines.Histories[i].Records)))
+	}
+}
+
+// unacknowledged has the lines that were sent last sent again with the next.
+func (n *Node) unacknowledged(p int) {
+	if lines := n.sent[p]; lines != nil {
+		n.table.Partition(p).Unacknowledged(lines)
+		n.sent[p] = nil
+	}
+}
+
+// acknowledged: lines are safe with another member.
+func (n *Node) acknowledged(e hold.Acknowledged) {
+	if lines := n.sent[e.Partition]; lines != nil && lines.Seq <= e.Seq {
+		n.wholes = n.wholes || lines.Whole
+		n.sent[e.Partition] = nil
+	}
+	n.pending[e.Partition] = 0
+}
+
+// backUpNext goes on with the next whole copies as soon as some have arrived: the machine has only so many under way, and a
+// newcomer waits for all of them.
+func (n *Node) backUpNext() {
+	if n.wholes && n.pulse.now()-n.backedUp >= n.cfg.Timers.Backup/wholesPerBackup {
+		n.backUp()
+	}
+}
+
+// backUp has the machine look at what has changed.
+func (n *Node) backUp() {
+	n.wholes, n.backedUp = false, n.pulse.now()
+	n.step(hold.BackupDue{Seq: func(p int) uint64 { return n.table.Partition(p).Seq() }})
+}

@@ -1,0 +1,64 @@
+package node
+
+import (
+	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/node/hold"
+	"github.com/stint-limiter/stint/node/mail"
+	"github.com/stint-limiter/stint/transport/peer"
+)
+
+// Mail takes a packet of another member's: it is what peer.ServerConfig.Mail is to be. It does not wait.
+func (n *Node) Mail(from peer.Member, packet []byte) error { return n.inbox.Deliver(from, packet) }
+
+// receive hands mail to the machine, one message at a time.
+func (n *Node) receive() {
+	wakes := n.wakes
+	for _, it := range n.inbox.Take() {
+		if n.handle(&it); n.wakes != wakes {
+			return // this node was stopped: what is left is old
+		}
+	}
+	n.backUpNext()
+}
+
+func (n *Node) handle(it *mail.Item) {
+	from := peer.Member{Name: it.From, StartID: it.Start}
+	if err := n.contacts.heard(from); err != nil {
+		n.log.Error("no pipe to a member that was started anew", "member", it.From, "error", err)
+	}
+	switch m := it.Message.(type) {
+	case *mail.Ping:
+	case *mail.Forget:
+		n.forget(m.Name, m.Start)
+	default:
+		// Lines are made ready before the machine decides what to do with them: once it has decided, nothing may fail.
+		e := hold.Received{From: it.From, Start: it.Start, Message: m}
+		if it.Lines != nil {
+			var err error
+			n.parcel, err = n.table.Partition(m.Of()).Prepare(n.clock.Now(), it.Lines)
+			if e.Fits = err == nil; err != nil {
+				n.news.unfit(it.From, err)
+			}
+		}
+		n.step(e)
+		if n.parcel != nil {
+			n.parcel.Discard()
+			n.parcel = nil
+		}
+	}
+}
+
+// post puts a message into a member's outbox and has it sent; false: too much waits there.
+func (l *link) post(m hold.Message, lines *bucket.Lines) bool {
+	if !l.out.Put(m, lines) {
+		return false
+	}
+	l.pipe.Poke(mail.LaneOf(m))
+	return true
+}
+
+// post sends a message to a member, if it can be.
+func (n *Node) post(to string, m hold.Message, lines *bucket.Lines) bool {
+	l := n.contacts.get(to).link.Load()
+	return l != nil && l.post(m, lines)
+}
