@@ -1,5 +1,6 @@
 // Package peer is how members of a cluster ask each other: a [Pipe] to every other member, and a [Server] that
-// answers theirs. What is decided, and who should be asked, is the node's.
+// answers theirs. What is decided, and who should be asked, is the node's. Beside asks, a pipe carries mail: packets of bytes
+// that mean nothing here.
 //
 // # The way of an ask
 //
@@ -21,7 +22,29 @@
 // without deciding, also while the first is still being decided; a lower one is refused. One remembered answer a lane
 // is enough because a lane never has two batches in flight; that is why lanes are part of the protocol, and not only
 // of the client. A refused batch and one for another start ID are failures, and so is one that ran out of time: a
-// batch is never sent to anybody else, and what a caller makes of the failure is its own business.
+// batch is never sent to anybody else, and what a caller makes of the failure is its own business. The caller is told
+// whether the batch may have been decided (Failed) or surely was not (Unsent): what gives back may only be asked
+// again after the latter.
+//
+// # Relays
+//
+// An ask with Through goes to a member that reaches the holder, and waits there until the holder has answered (relay.go). Such asks have a
+// lane of their own, so that they hold up nothing that the member decides itself, and that lane is the only one where a server may wait.
+// What a relay sends is plain asks in other lanes, so two members that relay through each other do not wait for each other.
+//
+// # Mail
+//
+// How members' state machines talk (mail.go, mailroom.go). One way, no answer but that the packet arrived, and never sent again: each
+// packet arrives once or not at all, those of one lane in order, and its sender is told of those that did not, or
+// perhaps not. A lane asks for its next packet when the one before has arrived, so that a busy member gets fewer and larger packets.
+// Two lanes: what somebody waits for does not stand behind lines. A refused connection is told at once as ErrUnreachable, because it
+// is the one way to know that a member is dead and not only silent; a packet for an earlier start of the member as
+// ErrRestarted.
+//
+// # Being stopped
+//
+// A node that was stopped for a while hangs up on everybody, both ways (Pipe.Disconnect, Server.Disconnect): what waits in its
+// connections was said to a node that it may no longer be. Its peers connect again when they have something to say.
 //
 // # Deadlines
 //
@@ -31,13 +54,13 @@
 // # The wire
 //
 // HTTP/1.1 POST on fasthttp, /peer/v1/batch with raw little-endian records (frame.go, answer.go), and on a second
-// connection /peer/v1/control with one small msgpack message each way (control.go). HTTP, because its framing, limits
+// connection /peer/v1/control with one small msgpack message each way (control.go), and /peer/v1/mail on two more. HTTP, because its framing, limits
 // and tools are known; the client side writes the head by hand and each batch with one write, because a
 // general client hides when it sends a request twice, and that is exactly what must be known here.
 //
 // With a cluster secret, bodies both ways carry a truncated HMAC (auth.go), checked before anything in them is read.
 // There is no encryption: a frame holds hashes of keys, counts and limits. A recorded batch that is replayed is the
-// same start ID and sequence again: it is answered from memory or refused, and decides nothing.
+// same start ID and sequence again: it is answered from memory or refused, and decides nothing. So is recorded mail.
 //
 // # What it does not do
 //

@@ -2,14 +2,12 @@ package peer
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,200 +253,21 @@ func TestAPokeCountsWhileMailIsAsked(t *testing.T) {
 					return dst
 				}
 				switch calls++; calls {
-				case 1:
+				case 2: // 1 was before any poke
 					x.pipe.Poke(lane)
-				case 2:
+				case 3:
 					dst = append(dst, "x"...)
 				}
 				return dst
 			}
 		})
-		x.pipe.Poke(MailUrgent)
 		close(ready)
-		if got := x.in.got(); len(got) != 1 || calls != 3 {
+		synctest.Wait()
+		x.pipe.Poke(MailUrgent)
+		if got := x.in.got(); len(got) != 1 || calls != 4 {
 			t.Errorf("got %q, asked %d times", got, calls)
 		}
 		x.close()
-	})
-}
-
-// Each way of not delivering, told apart.
-func TestWhyMailIsNotDelivered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		x := newMailPair(t, nil)
-		sc := x.server.cfg
-		sc.Stats = nil
-		say := func(lane MailLane) { x.out.put(x.pipe, lane, "x"); synctest.Wait() }
-
-		say(MailUrgent)
-		x.in.mu.Lock()
-		x.in.refuse = errors.New("the inbox is full")
-		x.in.mu.Unlock()
-		say(MailBulk)
-		f := x.out.failures()
-		oneIs(t, "refused", f, ErrRefused)
-		for _, word := range []string{"the inbox is full", "bulk", `"n1"`, "n1:1"} {
-			if len(f) == 1 && !strings.Contains(f[0].Error(), word) {
-				t.Errorf("%v does not say %s", f[0], word)
-			}
-		}
-		x.in.mu.Lock()
-		x.in.refuse = nil
-		x.in.mu.Unlock()
-
-		// A connection that was closed while nobody used it is no failure.
-		x.mem.Crash("n1")
-		<-x.served
-		x.serve(sc)
-		say(MailUrgent)
-		if f := x.out.failures(); f != nil {
-			t.Errorf("over a connection that was closed meanwhile: %v", f)
-		}
-
-		// Silence.
-		x.in.got()
-		x.mem.Cut("n0", "n1")
-		for lane, after := range []time.Duration{MailAttempt, bulkAttempts * MailAttempt} {
-			say(MailLane(lane))
-			time.Sleep(after - 1)
-			if f := x.out.failures(); f != nil {
-				t.Errorf("lane %d: %v too early", lane, f)
-			}
-			time.Sleep(1)
-			oneIs(t, "silence", x.out.failures(), context.DeadlineExceeded)
-		}
-		x.mem.Heal()
-		time.Sleep(time.Second)
-
-		// The circuit of the asks plays no part.
-		x.pipe.trip(errors.New("for a test"))
-		say(MailUrgent)
-		if got := x.in.got(); x.pipe.Healthy() || len(got) == 0 {
-			t.Errorf("healthy %v, got %q", x.pipe.Healthy(), got)
-		}
-
-		// Nobody listens: told at once.
-		x.mem.Crash("n1")
-		<-x.served
-		heard := x.pipe.LastHeard()
-		time.Sleep(time.Second)
-		say(MailUrgent)
-		f = x.out.failures()
-		oneIs(t, "dead", f, ErrUnreachable)
-		oneIs(t, "dead", f, syscall.ECONNREFUSED)
-		if x.pipe.LastHeard() != heard {
-			t.Error("the dead were heard")
-		}
-
-		// Another start: the pipe is of no more use, and says so without asking again.
-		sc.Self.StartID++
-		x.serve(sc)
-		say(MailUrgent)
-		oneIs(t, "restarted", x.out.failures(), ErrRestarted)
-		x.mem.Cut("n0", "n1")
-		say(MailBulk)
-		oneIs(t, "restarted, again", x.out.failures(), ErrRestarted)
-		if got := x.in.got(); got != nil || !x.pipe.Gone() {
-			t.Errorf("gone %v, got %q", x.pipe.Gone(), got)
-		}
-		if n := x.pipe.Stats().Undelivered.Load(); n != 6 {
-			t.Errorf("%d counted as undelivered", n)
-		}
-		x.mem.Heal()
-		x.close()
-	})
-}
-
-func TestMailOfAnotherClusterOrSecretIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		x := newMailPair(t, func(_ *PipeConfig, sc *ServerConfig) { sc.Hello.HashKey++ })
-		x.out.put(x.pipe, MailUrgent, "x")
-		oneIs(t, "another cluster", x.out.failures(), ErrDiffers)
-		x.close()
-	})
-	for _, secrets := range [][2]string{{"a", "b"}, {"", "b"}, {"a", ""}} {
-		synctest.Test(t, func(t *testing.T) {
-			x := newMailPair(t, func(pc *PipeConfig, sc *ServerConfig) {
-				pc.Auth, sc.Auth = NewAuth([]byte(secrets[0])), NewAuth([]byte(secrets[1]))
-			})
-			x.out.put(x.pipe, MailUrgent, "x")
-			if f, got := x.out.failures(), x.in.got(); len(f) != 1 || got != nil {
-				t.Errorf("secrets %q: %v, got %q", secrets, f, got)
-			}
-			x.close()
-		})
-	}
-	synctest.Test(t, func(t *testing.T) {
-		x := newMailPair(t, func(_ *PipeConfig, sc *ServerConfig) { sc.Mail = nil })
-		x.out.put(x.pipe, MailUrgent, "x")
-		oneIs(t, "a node that takes none", x.out.failures(), ErrRefused)
-		x.close()
-	})
-}
-
-// A later start of a name ends what the earlier one says, in mail and in batches alike, whichever of the two said so first.
-func TestMailSupersedesEarlierStarts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		x := newMailPair(t, nil)
-		cfg := x.pipe.cfg
-		cfg.Self.StartID++
-		cfg.Stats = nil
-		later := new(outbox)
-		cfg.Mail, cfg.Undelivered = later.next, later.undelivered
-		next, err := NewPipe(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		later.put(next, MailUrgent, "later")
-		synctest.Wait()
-		if a := ask(t, x.pipe, 7, 1, 10); a.Code != Unsent || x.d.total(7) != 0 {
-			t.Errorf("the earlier start's ask: code %d", a.Code)
-		}
-		x.out.put(x.pipe, MailUrgent, "earlier")
-		oneIs(t, "the earlier start", x.out.failures(), ErrSuperseded)
-		if got := x.in.got(); len(got) != 1 || got[0] != "later" || later.failures() != nil {
-			t.Errorf("got %q", got)
-		}
-		next.Close()
-		x.close()
-	})
-}
-
-// A packet that its sender gave up, and that arrives after the next, is not taken; nor is a recorded one.
-func TestStaleMailIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		x := newMailPair(t, nil)
-		defer x.close()
-		send := func(lane uint8, sequence uint64) status {
-			b := appendMailHeader(nil, &header{lane: lane, cluster: hello.sum(), start: 100, target: 200, sequence: sequence, name: []byte("n0")})
-			c, err := x.mem.Dialer("n0")(t.Context(), "n1:1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			k := newLink(c)
-			defer k.close()
-			body, _, _, err := k.exchange(post(MailPath, append(b, fmt.Sprint(sequence)...)), 100, time.Now().Add(time.Second))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var h answerHeader
-			if _, err := readAnswerHeader(body, &h); err != nil {
-				t.Fatal(err)
-			}
-			return h.status
-		}
-		for _, s := range []struct {
-			lane     uint8
-			sequence uint64
-			want     status
-		}{{0, 5, statusDone}, {0, 5, statusStale}, {0, 4, statusStale}, {1, 4, statusDone}, {0, 9, statusDone}, {1, 5, statusDone}, {0, 6, statusStale}} {
-			if st := send(s.lane, s.sequence); st != s.want {
-				t.Errorf("lane %d, sequence %d: status %d, not %d", s.lane, s.sequence, st, s.want)
-			}
-		}
-		if got := strings.Join(x.in.got(), ","); got != "5,4,9,5" {
-			t.Errorf("got %s", got)
-		}
 	})
 }
 
@@ -474,148 +293,44 @@ func TestMailOfALaterPipeIsNotStale(t *testing.T) {
 	})
 }
 
-func TestCloseLeavesMailUndelivered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		x := newMailPair(t, nil)
-		hang := make(chan struct{})
-		x.in.hang = hang
-		x.out.put(x.pipe, MailUrgent, "x")
-		synctest.Wait()
-		x.out.put(x.pipe, MailUrgent, "never asked for")
-		began := time.Now()
-		x.pipe.Close()
-		if took := time.Since(began); took != 0 {
-			t.Errorf("closed after %v", took)
-		}
-		oneIs(t, "closed", x.out.failures(), ErrClosed)
-		if len(x.out.texts[MailUrgent]) != 1 {
-			t.Error("mail was asked for after Close")
-		}
-		close(hang)
-		x.close()
-	})
-}
-
-// Large packets arrive whole; a larger one is not sent, and what others send is refused before it is read.
-func TestPacketsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		x := newMailPair(t, func(pc *PipeConfig, sc *ServerConfig) {
-			pc.Auth, sc.Auth = NewAuth([]byte("s")), NewAuth([]byte("s"))
-		})
-		r := rand.New(rand.NewPCG(1, 1))
-		for _, n := range []int{1, smallMail - 200, smallMail, smallMail + 1, 1 << 20, MaxMail - 1, MaxMail} {
-			text := make([]byte, n)
-			for i := range text {
-				text[i] = byte(r.Uint32())
-			}
-			x.out.put(x.pipe, MailBulk, string(text))
-			if got := x.in.got(); len(got) != 1 || got[0] != string(text) {
-				t.Errorf("%d bytes: got %d packets; %v", n, len(got), x.out.failures())
-			}
-		}
-		x.out.put(x.pipe, MailBulk, strings.Repeat("x", MaxMail+1))
-		if f := x.out.failures(); len(f) != 1 || !strings.Contains(f[0].Error(), "at most 8388608 fit") {
-			t.Errorf("too large a packet: %v", f)
-		}
-		if room := x.server.Stats().MailRoom.Load(); room != 0 {
-			t.Errorf("%d bytes are still taken", room)
-		}
-		x.close()
-	})
-}
-
-// What is no mail is refused, and takes no memory for what it promises.
-func TestWhatIsNoMailIsRefused(t *testing.T) {
-	head := func(change func(b []byte) []byte) []byte {
-		b := appendMailHeader(nil, &header{lane: 1, cluster: hello.sum(), start: 100, target: 200, sequence: 1, name: []byte("n0")})
-		return change(append(b, "text"...))
+// Over sockets: the kernel tells a dead process from a silent one.
+func TestMailOverSockets(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	at := func(i int, v byte) func([]byte) []byte { return func(b []byte) []byte { b[i] = v; return b } }
-	as := func(b []byte) []byte { return b }
-	for _, x := range []struct {
-		what    string
-		request []byte
-		status  int
-	}{
-		{"good", post(MailPath, head(as)), 200},
-		{"magic", post(MailPath, head(at(2, 'q'))), 400},
-		{"lane", post(MailPath, head(at(4, byte(mailLanes)))), 400},
-		{"zero", post(MailPath, head(at(6, 1))), 400},
-		{"no name", post(MailPath, head(at(40, 0))), 400},
-		{"long name", post(MailPath, head(at(40, MaxName+1))), 400},
-		{"name cut off", post(MailPath, head(at(40, 20))), 400},
-		{"cut off", post(MailPath, head(as)[:mailHead-1]), 400},
-		{"nothing", post(MailPath, nil), 400},
-		{"too long", post(MailPath, make([]byte, 9_999_999))[:20_000], 413},
-		{"a length that lies", append([]byte("POST "+MailPath+" HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n"), make([]byte, 9000)...), 413},
-		{"nothing of what is promised", post(MailPath, make([]byte, 100))[:70], 400},
-		{"good, as a form", []byte("POST " + MailPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 47\r\n\r\n" + string(head(as))), 200},
-		{"a form", []byte("POST " + MailPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 5\r\n\r\n--b--"), 400},
-		{"chunks", []byte("POST " + MailPath + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), 411},
-		{"a body that never comes", post(MailPath, make([]byte, MaxMail))[:5000], 400},
-		{"a large body that never comes", post(MailPath, make([]byte, MaxMail))[:smallMail+1000], 400},
-		{"another path", post(MailPath+"s", head(as)), 404},
-		{"a batch after mail", append(post(MailPath, head(as)), post(BatchPath, nil)...), 200},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			p := newPair(t, newCounters(), func(_ *PipeConfig, sc *ServerConfig) { sc.Mail = new(inbox).mail })
-			defer p.close()
-			var status int
-			n := spentBytes(func() { status, _, _ = raw(t, p.net, x.request) })
-			if status != x.status {
-				t.Errorf("%s: status %d, not %d", x.what, status, x.status)
-			}
-			if n > 1<<20 {
-				t.Errorf("%s: %d bytes allocated", x.what, n)
-			}
-			st := p.server.Stats()
-			if st.MailRoom.Load() != 0 || (st.Bad.Load() == 0) != (x.status == 200 && x.what == "good") && x.status != 200 {
-				t.Errorf("%s: %d bytes taken, %d counted as bad", x.what, st.MailRoom.Load(), st.Bad.Load())
-			}
-		})
+	taken, failed := make(chan string), make(chan error, 1)
+	s, err := NewServer(ServerConfig{Self: n1, Decider: newCounters(), Hello: hello, Mail: func(_ Member, packet []byte) error {
+		taken <- string(packet)
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// Connections that bring large packets share a bounded memory. Who finds none is told, and small packets need none.
-func TestTheMemoryForMailIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		x := newMailPair(t, nil)
-		defer x.close()
-		var slow []net.Conn
-		body := appendMailHeader(nil, &header{lane: 1, cluster: hello.sum(), start: 100, target: 200, sequence: 1, name: []byte("other")})
-		request := post(MailPath, append(body, make([]byte, MaxMail-len(body))...))
-		for range maxMailRoom/MaxMail - 1 {
-			c, err := x.mem.Dialer("other")(t.Context(), "n1:1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			slow = append(slow, c)
-			if _, err := c.Write(request[:len(request)-1]); err != nil {
-				t.Fatal(err)
-			}
+	served := make(chan error)
+	go func() { served <- s.Serve(ln) }()
+	out := new(outbox)
+	p, err := NewPipe(PipeConfig{Self: n0, Peer: n1, Addr: ln.Addr().String(), Hello: hello, MailAttempt: time.Minute,
+		Mail: out.next, Undelivered: func(_ MailLane, err error) { failed <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lane := range []MailLane{MailUrgent, MailBulk} {
+		text := strings.Repeat("x", 1+int(lane)*MaxMail/2)
+		out.put(p, lane, text)
+		if got := <-taken; got != text {
+			t.Errorf("%d bytes of %d", len(got), len(text))
 		}
-		synctest.Wait()
-		if room := x.server.Stats().MailRoom.Load(); room != maxMailRoom-MaxMail {
-			t.Errorf("%d bytes taken", room)
-		}
-		// The last of the room would do for the packet, but not for half of it beside, which is there when the buffer doubles.
-		x.out.put(x.pipe, MailBulk, strings.Repeat("x", MaxMail))
-		if f := x.out.failures(); len(f) != 1 || !strings.Contains(f[0].Error(), "503") || x.server.Stats().MailNoRoom.Load() != 1 {
-			t.Errorf("no room: %v", f)
-		}
-		x.out.put(x.pipe, MailUrgent, "small")
-		if got := x.in.got(); len(got) != 1 || got[0] != "small" {
-			t.Errorf("got %d packets", len(got))
-		}
-		for _, c := range slow {
-			c.Close()
-		}
-		synctest.Wait()
-		x.out.put(x.pipe, MailBulk, strings.Repeat("x", MaxMail))
-		if got := x.in.got(); len(got) != 1 || x.server.Stats().MailRoom.Load() != 0 {
-			t.Errorf("got %d packets; %d bytes taken; %v", len(got), x.server.Stats().MailRoom.Load(), x.out.failures())
-		}
-	})
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	<-served
+	out.put(p, MailUrgent, "x")
+	if err := <-failed; !errors.Is(err, ErrUnreachable) {
+		t.Errorf("%v", err)
+	}
+	p.Close()
 }
 
 func FuzzMail(f *testing.F) {

@@ -23,8 +23,8 @@ type ServerConfig struct {
 	// Auth is nil where the cluster has no secret.
 	Auth *Auth
 	// Mail takes a packet of mail, whose bytes are good until it returns. It is called from the goroutine of the packet's connection,
-	// for packets of one lane of one sender in their order. Its error, of which the sender is told the text, means that the packet is
-	// lost. nil takes none.
+	// so for several at once; packets of one lane of one sender begin in their order, and overlap only if it takes longer than
+	// the sender waits. Its error, of which the sender is told the text, means that the packet is lost. nil takes none.
 	Mail func(from Member, packet []byte) error
 	// MaxConns bounds the connections; each may hold MaxBatch bytes (MaxControl on the control path). Default 1024.
 	MaxConns int
