@@ -152,3 +152,27 @@ func TestANodeThatLeavesIsNotExcused(t *testing.T) {
 		}
 	}
 }
+
+func TestANodeThatComesBackIsAskedOverNewConnections(t *testing.T) {
+	f := newFake(t, 2)
+	l, keys := f.run(t, 4)
+	l.Lose("n1")
+	f.nodes[1].CloseClientConnections()
+	l.Up("n1", f.addr(1))
+	before := len(l.Records().all)
+	f.ready, f.after = make(chan struct{}), f.asked+300
+	l.Resume()
+	<-f.ready
+	l.Pause()
+	asked := 0
+	for _, c := range l.callers {
+		for _, r := range c.records {
+			if r.Node == 1 {
+				asked++
+			}
+		}
+	}
+	if a := l.Records().Account(keys); a.Failed != 0 || a.Lost != 0 || asked < 100 || len(l.Records().all) <= before {
+		t.Errorf("%d asked at it, %+v", asked, a)
+	}
+}

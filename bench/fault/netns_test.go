@@ -100,6 +100,25 @@ func TestNetCutsOneWay(t *testing.T) {
 	expect("healed again", 2, 0, true)
 }
 
+// The names of one are free for the next at once.
+func TestNetAfterNet(t *testing.T) {
+	for range 3 {
+		n, err := NewNet(t.Context(), 1)
+		if errors.Is(err, ErrNoNet) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Close(); err != nil {
+			t.Errorf("closed twice: %v", err)
+		}
+	}
+}
+
 func TestFreeSubnet(t *testing.T) {
 	a, err := freeSubnet(7)
 	if err != nil || a != "10.200.7" {
