@@ -77,6 +77,8 @@ func newChain(t *testing.T) (first, second *mailPair, holder *counters, r *relay
 func TestAnAskIsRelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second, holder, r := newChain(t)
+		first.pipe.relayLane()
+		synctest.Wait() // the lane is idle: one that is only beginning would take the first few asks alone
 		c := GetCall(12)
 		for i := range c.Asks {
 			a := fill(c, i, uint64(i), int64(1+i%2), want(uint64(i), 1), want(uint64(i), 5))
