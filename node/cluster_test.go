@@ -49,11 +49,23 @@ var lastStart atomic.Uint64
 
 func startOne(t testing.TB, name string, seeds ...string) *one {
 	t.Helper()
+	return startAt(t, name, "127.0.0.1:0", 0, seeds...)
+}
+
+// restart kills a node and starts it anew, where it was.
+func (o *one) restart(t testing.TB, seeds ...string) *one {
+	t.Helper()
+	o.kill()
+	return startAt(t, o.Name(), o.ln.Addr().String(), o.gossip.Addr().Port(), seeds...)
+}
+
+func startAt(t testing.TB, name, peers string, gossip uint16, seeds ...string) *one {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() && os.Getenv("STINT_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", name)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", peers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +73,7 @@ func startOne(t testing.TB, name string, seeds ...string) *one {
 	hello := Hello(bucket.NewHasher(nil))
 	self := peer.Member{Name: name, StartID: start}
 	g, err := members.New(members.Config{
-		Name: name, StartID: start, BindAddr: "127.0.0.1", PeerPort: uint16(ln.Addr().(*net.TCPAddr).Port),
+		Name: name, StartID: start, BindAddr: "127.0.0.1", BindPort: gossip, PeerPort: uint16(ln.Addr().(*net.TCPAddr).Port),
 		Seeds: seeds, Constants: ring.Constants(), Timing: lively, Log: log,
 	})
 	if err != nil {

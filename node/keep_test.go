@@ -42,7 +42,10 @@ func copied(t *testing.T, nodes ...*one) {
 		for _, n := range nodes {
 			done := make(chan bool)
 			n.told.do(func() {
-				n.publishCounts()
+				n.backUp()
+				for len(n.exports) > 0 {
+					n.export()
+				}
 				pending := n.machine.Counts().Pending
 				for p := range ring.Partitions {
 					if n.open[p] && n.pending[p] != 0 {
@@ -170,8 +173,7 @@ func TestQuickRestartKeepsCounts(t *testing.T) {
 	settled(t, a, b, c)
 	l := spend(t, someKeys, a, b, c)
 	copied(t, a, b, c)
-	b.kill()
-	b = startOne(t, "b", a.seed())
+	b = b.restart(t, a.seed())
 	remembered(t, someKeys, l, a, c)
 	settled(t, a, b, c)
 	remembered(t, someKeys, l, a, b, c)

@@ -8,7 +8,7 @@ import (
 )
 
 // wholesPerBackup is how many times in Timers.Backup the next whole copies may be sent.
-const wholesPerBackup = 10
+const wholesPerBackup = 20
 
 // exportTime is how long the loop exports partitions before it looks for other events: a fraction of a tick.
 const exportTime = 4 * time.Millisecond

@@ -51,7 +51,7 @@ func (n *Node) loop() {
 		if len(n.exports) > 0 {
 			more = always
 		}
-		if !armed && n.machine.Busy() {
+		if !armed && (n.wholes || n.machine.Busy()) {
 			armed = true
 			busy.Reset(beat)
 		}
@@ -67,6 +67,7 @@ func (n *Node) loop() {
 		case <-busy.C:
 			armed = false
 			n.step(hold.Beat{})
+			n.backUpNext()
 		case <-more:
 			n.export()
 		case <-backup.C:
