@@ -7,16 +7,38 @@
 //	door → policy → Node.Check → held here? → bucket.Partition.Take → Decision → door
 //	                            └ else peer.Pipe → the holder's Node.Decide → Take ┘
 //
-// Who holds what is package hold's: a pure machine that this package steps with rings and whose effects (open, shut) it carries
-// out. Who is there is package members': gossip carries membership only, never counts. One goroutine (loop.go) turns a new
-// view into a ring, the ring into events, and the effects into gates and routes. Checks never wait for it: they read a
-// route by an atomic pointer, and the partition's gate, under the lock that spends, has the last word.
+// # The loop
+//
+// Who holds what is package hold's: a pure machine. One goroutine (loop.go) owns it. Whatever happens is told to it as an event, one at a time:
+// mail of other members (receive.go), a new view of who is there (update.go), a check that failed (told.go), time. What the machine wants done is
+// carried out before the next event (carry.go): gates, histories and lines of partitions, routes, mail. Lines are made ready before the machine
+// decides what becomes of them, so that nothing can fail once it has decided; whole partitions are exported between events
+// (lines.go).
+//
+// Checks never wait for the loop. They read a route by an atomic pointer (routes.go), and the partition's gate, under the lock
+// that spends, has the last word. A gate is shut before the route leads elsewhere, and open before it leads here.
+//
+// # When something is wrong
 //
 // A node that is asked for a partition that it does not hold answers `moved`, and the asker sends again; one that is not
-// sure yet answers `wait`. Passing on instead could deadlock in a triangle of pipes, each waiting for the next. Where nobody
+// sure answers `wait`. Passing on instead could deadlock in a triangle of pipes, each waiting for the next. Where a holder does not answer,
+// the check goes at once to who would claim its partitions, with the word that the holder failed (forward.go, decide.go). That member's machine asks
+// everybody; it claims, or finds that the holder can be reached, and then relays. Where nobody
 // can decide before the deadline, the check's failure_mode answers, and is counted.
 //
-// What this package does not do: it never sees YAML, headers or sockets of callers, and it does not know what a policy is.
-// A partition that changes hands starts afresh for now; each such reset is counted and logged (loop.go). Leases, cached
-// denials, backups and claims have their place between "held here?" and "else".
+// A node that was stopped must not decide by what it knew before: the last tick of the loop says how old that is, to the loop and to
+// every check (pulse.go). A node that misses members knows how many (split.go), for on_split.
+//
+// # What it does not do
+//
+// It never sees YAML, headers or sockets of callers, and it does not know what a policy is. Why holds change, and what is safe, is in
+// package hold; how mail travels in node/mail; gossip carries membership only, never counts (node/members). Leases and cached
+// denials have their place between "held here?" and "else".
+//
+// # Odd things, and why
+//
+//   - A ring is built aside, for with many members it takes longer than a tick, and a late tick is a stop.
+//   - The pipes of the dead who said no goodbye stay: they may have been cut off only, and the first word when they are back is who holds what.
+//   - Checks on one key in one request take effect in order, also while its partition moves: a later one waits until the earlier is decided.
+//   - A stop is also noticed by a wall clock that leaps ahead of the monotonic one, which stands still in a suspended machine.
 package node
