@@ -50,6 +50,8 @@ type Config struct {
 	OnSplit transport.OnSplit
 	// Timers are the family of timers, the same on every node. Default: hold.Patience(1).
 	Timers hold.Timers
+	// Data is a directory for a snapshot of what the node has, for a restart of the whole cluster. "": none is kept.
+	Data string
 
 	// Pipe makes a pipe to a member. The config that it is given has what the node knows: Peer, Addr, the timers, and the mail. The
 	// caller adds who this node is (Self, Hello, Auth). The node closes the pipe when the member is gone or started anew.

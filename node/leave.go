@@ -60,6 +60,9 @@ func (n *Node) Leave(ctx context.Context) error {
 	case <-ctx.Done():
 		n.log.Warn("leaving before everything is handed over: what is left is lost but for its copies", "holds", n.stats.held.Load())
 	}
+	if n.keeper != nil {
+		n.keeper.Last()
+	}
 	goodbye := time.Second
 	if d, ok := ctx.Deadline(); ok {
 		goodbye = max(time.Until(d), 200*time.Millisecond)

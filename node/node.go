@@ -11,6 +11,7 @@ import (
 	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/node/mail"
 	"github.com/stint-limiter/stint/node/members"
+	"github.com/stint-limiter/stint/node/snapshot"
 	"github.com/stint-limiter/stint/ring"
 	"github.com/stint-limiter/stint/transport"
 	"github.com/stint-limiter/stint/transport/peer"
@@ -56,6 +57,7 @@ type Node struct {
 	inbox    *mail.Inbox
 	mail     mail.Stats
 	told     *told
+	keeper   *snapshot.Keeper // nil: no snapshots are kept
 
 	loopState
 
@@ -134,6 +136,10 @@ func New(cfg Config) (*Node, error) {
 		n.routes[p].Store(nobody)
 	}
 	n.work.New = func() any { return new(work) }
+	if n.keeper = n.newKeeper(); n.keeper != nil {
+		n.restore()
+		n.aside.Go(func() { n.keeper.Run(n.stop) })
+	}
 	go n.loop()
 	return n, nil
 }

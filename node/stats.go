@@ -7,6 +7,7 @@ import (
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/node/mail"
+	"github.com/stint-limiter/stint/node/snapshot"
 	"github.com/stint-limiter/stint/transport"
 	"github.com/stint-limiter/stint/transport/peer"
 )
@@ -84,6 +85,8 @@ type Stats struct {
 
 	Table bucket.Stats
 	Mail  *mail.Stats
+	// Snapshot is nil where none is kept.
+	Snapshot *snapshot.Stats
 	// Pipes has the pipe to each other member, by name.
 	Pipes map[string]Pipe
 }
@@ -123,6 +126,10 @@ func (n *Node) Stats() Stats {
 		s.Visible = s.Whole
 	}
 	s.Resets["crash"], s.Resets["unknown"] = n.stats.crashed.Load(), n.stats.unknown.Load()
+	if n.keeper != nil {
+		kept := n.keeper.Stats()
+		s.Snapshot = &kept
+	}
 	n.contacts.each(func(c *contact, l *link) { s.Pipes[c.name] = Pipe{l.pipe.Stats(), l.pipe.Healthy()} })
 	return s
 }

@@ -15,6 +15,11 @@ import (
 //	view ──► links to all who may be there ──► ring (built aside) ──► hold.ViewChanged ──► gossip what we are
 func (n *Node) update() {
 	n.view = n.cfg.Gossip.View()
+	for _, m := range n.view.Members {
+		if m.State == members.Forgotten && !n.forgotten[m.Name] {
+			n.forget(m.Name, m.StartID) // others were told, and this node could not be
+		}
+	}
 	n.link()
 	names := ringMembers(n.view, n.cfg.Name, n.Phase() == Leaving)
 	r := n.ring.Load()

@@ -3,6 +3,7 @@
 //	stint serve                      a cluster of one
 //	stint check KEY LIMIT...         ask a node
 //	stint members                    who is in the cluster
+//	stint forget NAME                who will not come back
 //	stint policy check FILE          what a policy file means, or what is wrong with it
 package main
 
@@ -75,7 +76,7 @@ environment, and the environment over the file.`,
 	}
 	root.PersistentFlags().String("config", "", "a YAML `FILE` with settings, named as the flags are")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return settle(cmd) }
-	root.AddCommand(newServe(), newCheck(), newMembers(), newPolicy(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newMembers(), newForget(), newPolicy(), newVersion())
 	return root
 }
 

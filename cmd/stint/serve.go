@@ -33,6 +33,8 @@ type serveFlags struct {
 	secretFile, hashKeyFile          string
 	failureMode, onFull              string
 	maxLines                         int
+	patience                         float64
+	onSplit, data                    string
 	leaveTimeout                     time.Duration
 	logFormat, logLevel              string
 }
@@ -67,6 +69,9 @@ ones stay in force.
 	fl.StringVar(&f.failureMode, "failure-mode", "allow", "`allow|deny`: the answer when nobody can decide and the rule does not say")
 	fl.StringVar(&f.onFull, "on-full", "allow", "`allow|deny`: the answer for a new key when every line in memory is denying")
 	fl.IntVar(&f.maxLines, "max-lines", 8<<20, "most `LINES` in memory, one per key and limit, 64 bytes each and some room")
+	fl.Float64Var(&f.patience, "patience", 1, "`FACTOR`, 0.5 to 100, by which nodes wait longer for each other, on machines or networks that stall; the same on every node")
+	fl.StringVar(&f.onSplit, "on-split", "full", "`full|share|deny`: what each side of a split cluster may grant where the rule does not say")
+	fl.StringVar(&f.data, "data", "", "`DIR` for a snapshot of the counts, so that they outlive a stop of the whole cluster (default: none is kept)")
 	fl.DurationVar(&f.leaveTimeout, "leave-timeout", 10*time.Second, "most time to finish what is in flight after SIGTERM")
 	fl.StringVar(&f.logFormat, "log-format", "auto", "`auto|text|json`; auto is text on a terminal")
 	fl.StringVar(&f.logLevel, "log-level", "info", "`debug|info|warn|error`")
@@ -153,7 +158,7 @@ func (f *serveFlags) settle() error {
 	if f.leaveTimeout <= 0 {
 		return fmt.Errorf("--leave-timeout %v: want more than 0", f.leaveTimeout)
 	}
-	return nil
+	return f.settleFaults()
 }
 
 // seeds returns the addresses to join, with ports, and whether there is anybody to wait for: this node itself is nobody.

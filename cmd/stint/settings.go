@@ -83,6 +83,8 @@ func wanted(f *pflag.Flag, err error) error {
 		return errors.New("want true or false")
 	case "int", "int64":
 		return errors.New("want a whole number")
+	case "float64":
+		return errors.New("want a number, such as 1.5")
 	case "duration":
 		return errors.New("want a duration, such as 10s")
 	}

@@ -54,6 +54,7 @@ func Handler(c Config) http.Handler {
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.HandleFunc("GET /v1/members", a.members)
 	mux.HandleFunc("GET /v1/explain", a.explain)
+	mux.HandleFunc("POST /v1/forget", a.forget)
 	mux.Handle("GET /metrics", a.metrics())
 	// Nothing here reads a body; a client that sends one anyway is cut off early.
 	return http.MaxBytesHandler(mux, 64<<10)

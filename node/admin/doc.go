@@ -6,6 +6,7 @@
 //	GET /readyz           200 while the node serves; 503 while it starts or leaves. Never red because of a peer
 //	GET /v1/members       the view and the ring that are in force
 //	GET /v1/explain?key=  where a key lives and how it stands; &limit=100/1m (repeatable) for limits in no policy
+//	POST /v1/forget?name= gives up a member that died and will not come back
 //	GET /metrics          Prometheus text; every label has few, known values
 //
 // It is the only package that imports Prometheus: counters are plain atomics where they are counted, so that thirty nodes can

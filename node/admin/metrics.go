@@ -90,6 +90,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descExpired, s.Table.Expired)
 	counter(descEvicted, s.Table.Evicted)
 	counter(descFull, s.Table.Full)
+	if s.Snapshot != nil {
+		collectSnapshot(s.Snapshot, counter, gauge)
+	}
 	c.collectMembers(gauge)
 	for name, p := range s.Pipes {
 		counter(descBatches, p.Batches.Load(), name)
