@@ -65,7 +65,8 @@ func (m *Machine) backUp(i int, seq uint64) {
 		m.handOver(i) // it was refused, or too many were under way
 		return
 	}
-	b := &Backup{Part: Part(i), Hold: p.hold}
+	m.round++
+	b := &Backup{Part: Part(i), Hold: p.hold, Round: m.round}
 	if k.whole {
 		b.Base = k.acked
 	} else if m.bulk[to] >= maxBulk {
@@ -136,7 +137,7 @@ func (m *Machine) store(from Peer, b *Backup, fits bool) {
 	i := b.Of()
 	p := &m.parts[i]
 	reply := func(code StoreCode) {
-		m.send(from.Name, &BackedUp{Part(i), p.hold, b.Hold, b.Seq, code})
+		m.send(from.Name, &BackedUp{Part(i), p.hold, b.Hold, b.Seq, b.Round, code})
 	}
 	if !m.may {
 		reply(NotReady)
@@ -154,6 +155,7 @@ func (m *Machine) store(from Peer, b *Backup, fits bool) {
 	v := Version{b.Hold.Epoch, b.Hold.Start, b.Seq}
 	switch {
 	case v.Compare(p.copy) <= 0:
+		p.round = max(p.round, b.Round)
 		reply(Stored) // it came twice, or late
 		return
 	case !b.Whole() && m.on(RuleWholeCopy) && (p.state != Copy || p.copy.Epoch != b.Base.Epoch || p.copy.Start != b.Base.Start || p.copy.Seq < b.Base.Seq):
@@ -163,7 +165,7 @@ func (m *Machine) store(from Peer, b *Backup, fits bool) {
 		reply(NoRoom)
 		return
 	}
-	p.state, p.copy, p.mine, p.restored = Copy, v, false, false
+	p.state, p.copy, p.round, p.mine, p.restored = Copy, v, b.Round, false, false
 	m.emit(Store{i, b})
 	reply(Stored)
 }
@@ -173,11 +175,7 @@ func (m *Machine) backedUp(from Peer, r *BackedUp) {
 	i := r.Of()
 	p := &m.parts[i]
 	k := p.keeping
-	if k != nil && k.msg == nil && r.Code == NotBase && from.Name == k.to && from.Start == k.start && r.Under == p.hold {
-		k.whole = false // a Drop came late there
-		return
-	}
-	if p.state != Held || k == nil || k.msg == nil || from.Name != k.to || from.Start != k.start || r.Under != k.msg.Hold || r.Code == Stored && r.Seq != k.msg.Seq {
+	if p.state != Held || k == nil || k.msg == nil || from.Name != k.to || from.Start != k.start || r.Under != k.msg.Hold || r.Round != k.msg.Round {
 		m.learn(i, r.Hold)
 		return
 	}
@@ -225,25 +223,26 @@ func (m *Machine) dropOlds(i int, but string) {
 			if p.keeping != nil {
 				seq = p.keeping.acked.Seq
 			}
-			m.send(o, &Drop{Part(i), p.hold, seq, but})
+			m.send(o, &Drop{Part(i), p.hold, seq, m.round, but})
 		}
 	}
 	p.olds = nil
 }
 
-// drop forgets a copy that is not needed any more, and tells the holder so: if the Drop comes late, it may count on the copy
-// again by then.
-func (m *Machine) drop(from Peer, d *Drop) {
+// drop forgets a copy that is not needed any more.
+func (m *Machine) drop(d *Drop) {
 	i := d.Of()
 	p := &m.parts[i]
 	m.learn(i, d.Hold) // who has to return something to this holder first is no copy any more
 	if d.Hold.Compare(p.hold) >= 0 && d.Keeper != "" {
 		p.keeper = d.Keeper
 	}
+	if p.copy.Start == d.Hold.Start && p.round > d.Round {
+		return // it comes late: this member has been given the copy again
+	}
 	if (p.state == Copy || p.state == None) && d.Hold.Compare(p.hold) >= 0 && p.copy.Compare(Version{d.Hold.Epoch, d.Hold.Start, d.Seq}) <= 0 {
 		if p.state == Copy {
 			m.emit(Clear{i})
-			m.send(from.Name, &BackedUp{Part(i), p.hold, d.Hold, d.Seq, NotBase})
 		}
 		p.state, p.mine, p.restored, p.copy = None, false, false, Version{}
 	}

@@ -61,7 +61,8 @@ type part struct {
 	floor    uint64 // the highest epoch seen in anything
 	history  bucket.Name
 	copy     Version
-	claimed  Age // when the history, or a part of what counts beside it, was claimed; 0: never
+	round    uint64 // of the Backup that the copy is from; 0: it is not from one
+	claimed  Age    // when the history, or a part of what counts beside it, was claimed; 0: never
 	promise  promise
 	released []released
 	keeper   string
@@ -210,7 +211,7 @@ func (m *Machine) received(e Received) {
 	case *BackedUp:
 		m.backedUp(from, msg)
 	case *Drop:
-		m.drop(from, msg)
+		m.drop(msg)
 	case *Flip:
 		m.flipArrived(from, msg, e.Fits)
 	case *Flipped:

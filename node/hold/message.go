@@ -115,6 +115,9 @@ type Backup struct {
 	// Base is the version that Lines are the changes since; zero: they are all there is.
 	Base Version
 	Seq  uint64 // the count of changes that Lines go up to; node puts it in with the lines
+	// Round rises with every Backup of a holder; the answer repeats it. An answer to an earlier one, with the same Seq, says nothing of
+	// whether the copy was dropped meanwhile.
+	Round uint64
 	Lines
 }
 
@@ -127,6 +130,7 @@ type BackedUp struct {
 	Hold  Hold // the highest known to the member
 	Under Hold // that the backup was sent under
 	Seq   uint64
+	Round uint64
 	Code  StoreCode
 }
 
@@ -144,8 +148,10 @@ const (
 // Drop: the sender's copies are elsewhere; forget yours.
 type Drop struct {
 	Part
-	Hold   Hold
-	Seq    uint64
+	Hold Hold
+	Seq  uint64
+	// Round is that of the sender's last Backup. A copy from a later one is there because the member has the copy again.
+	Round  uint64
 	Keeper string
 }
 

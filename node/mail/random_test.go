@@ -101,15 +101,15 @@ func (r random) message(kind Kind) hold.Message {
 	case Who:
 		return &hold.Who{}
 	case Backup:
-		m := &hold.Backup{Part: part, Hold: r.hold(), Base: r.version(), Seq: r.number()}
+		m := &hold.Backup{Part: part, Hold: r.hold(), Base: r.version(), Seq: r.number(), Round: r.number()}
 		if l := r.lines(); l != nil {
 			m.Lines = l
 		}
 		return m
 	case BackedUp:
-		return &hold.BackedUp{Part: part, Hold: r.hold(), Under: r.hold(), Seq: r.number(), Code: r.code()}
+		return &hold.BackedUp{Part: part, Hold: r.hold(), Under: r.hold(), Seq: r.number(), Round: r.number(), Code: r.code()}
 	case Drop:
-		return &hold.Drop{Part: part, Hold: r.hold(), Seq: r.number(), Keeper: r.name()}
+		return &hold.Drop{Part: part, Hold: r.hold(), Seq: r.number(), Round: r.number(), Keeper: r.name()}
 	case Flip:
 		m := &hold.Flip{Part: part, From: r.hold(), Hold: r.hold(), History: bucket.Name{Epoch: r.number(), Start: r.Uint64()}, Base: r.version(),
 			Seq: r.number(), Leaving: r.bool(), Doubt: r.age()}

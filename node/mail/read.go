@@ -127,7 +127,7 @@ func (r *reader) message(kind Kind, partitions int) (hold.Message, *bucket.Lines
 		return &hold.Who{}, nil
 	case Backup:
 		m := r.backups.new()
-		*m = hold.Backup{Part: part, Hold: r.hold(), Base: r.version(), Seq: r.number()}
+		*m = hold.Backup{Part: part, Hold: r.hold(), Base: r.version(), Seq: r.number(), Round: r.number()}
 		lines := r.lines(r.flags(flagLines))
 		if lines != nil {
 			m.Lines = lines
@@ -135,11 +135,11 @@ func (r *reader) message(kind Kind, partitions int) (hold.Message, *bucket.Lines
 		return m, lines
 	case BackedUp:
 		m := r.backed.new()
-		*m = hold.BackedUp{Part: part, Hold: r.hold(), Under: r.hold(), Seq: r.number(), Code: hold.StoreCode(r.code(byte(hold.Stored), byte(hold.NotReady)))}
+		*m = hold.BackedUp{Part: part, Hold: r.hold(), Under: r.hold(), Seq: r.number(), Round: r.number(), Code: hold.StoreCode(r.code(byte(hold.Stored), byte(hold.NotReady)))}
 		return m, nil
 	case Drop:
 		m := r.drops.new()
-		*m = hold.Drop{Part: part, Hold: r.hold(), Seq: r.number(), Keeper: r.name()}
+		*m = hold.Drop{Part: part, Hold: r.hold(), Seq: r.number(), Round: r.number(), Keeper: r.name()}
 		return m, nil
 	case Flip:
 		return r.flip(part)

@@ -64,11 +64,11 @@ func sizeOf(m hold.Message, lines *bucket.Lines) int {
 	case *hold.Holds:
 		return partSize + holdSize + nameSize + len(m.Hold.Name) + len(m.Keeper)
 	case *hold.Backup:
-		return partSize + holdSize + versionSize + numberSize + linesSize(lines) + len(m.Hold.Name)
+		return partSize + holdSize + versionSize + 2*numberSize + linesSize(lines) + len(m.Hold.Name)
 	case *hold.BackedUp:
-		return partSize + 2*holdSize + numberSize + 1 + len(m.Hold.Name) + len(m.Under.Name)
+		return partSize + 2*holdSize + 2*numberSize + 1 + len(m.Hold.Name) + len(m.Under.Name)
 	case *hold.Drop:
-		return partSize + holdSize + numberSize + nameSize + len(m.Hold.Name) + len(m.Keeper)
+		return partSize + holdSize + 2*numberSize + nameSize + len(m.Hold.Name) + len(m.Keeper)
 	case *hold.Flip:
 		return partSize + 2*holdSize + 2*versionSize + 2*numberSize + linesSize(lines) + len(m.From.Name) + len(m.Hold.Name)
 	case *hold.Flipped:

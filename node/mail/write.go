@@ -96,15 +96,18 @@ func (w *writer) message(m hold.Message, lines *bucket.Lines) {
 		w.hold(&m.Hold)
 		w.version(&m.Base)
 		w.number(m.Seq)
+		w.number(m.Round)
 		w.lines(0, lines)
 	case *hold.BackedUp:
 		w.hold(&m.Hold)
 		w.hold(&m.Under)
 		w.number(m.Seq)
+		w.number(m.Round)
 		w.b = append(w.b, byte(m.Code))
 	case *hold.Drop:
 		w.hold(&m.Hold)
 		w.number(m.Seq)
+		w.number(m.Round)
 		w.name(m.Keeper)
 	case *hold.Flip:
 		w.hold(&m.From)
