@@ -64,14 +64,13 @@ func (t *told) do(f func()) {
 func (t *told) take() (failed map[int]uint64, gone map[peer.Member]bool, tasks []func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	failed, gone, tasks = t.failed, t.gone, t.tasks
-	if len(failed) > 0 {
-		t.failed = map[int]uint64{}
+	if len(t.failed) > 0 {
+		failed, t.failed = t.failed, map[int]uint64{}
 	}
-	if len(gone) > 0 {
-		t.gone = map[peer.Member]bool{}
+	if len(t.gone) > 0 {
+		gone, t.gone = t.gone, map[peer.Member]bool{}
 	}
-	t.tasks = nil
+	tasks, t.tasks = t.tasks, nil
 	return failed, gone, tasks
 }
 
