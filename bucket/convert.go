@@ -63,7 +63,7 @@ again:
 			}
 			g.put(&m, p, v)
 		}
-		flags := l.clock & (denyingMask | changedMask)
+		flags := l.clock & denyingMask
 		l.clock = uint64(k) | flags | aux<<auxShift
 		l.marks = m
 		l.setFresh(last + span)

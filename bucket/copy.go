@@ -154,11 +154,11 @@ func (p *Partition) histories(yield func(*history) bool) {
 }
 
 // Unacknowledged makes the lines changed again: nobody has said to have received them. So they come with the next Changes, and
-// the count of changes rises. Lines of a partition whose own history is another meanwhile are ignored.
+// the count of changes rises. A partition that is shut by now is left as it is: its changes are those of another holder.
 func (p *Partition) Unacknowledged(ls *Lines) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(ls.Histories) == 0 || ls.Histories[0].Name != p.own.name {
+	if p.gate == Shut {
 		return
 	}
 	p.setSeq(p.own.seq + 1)

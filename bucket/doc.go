@@ -11,6 +11,26 @@
 // histories that ran apart add up (history.go, sum.go). The lines of a partition are one small hash table (lines.go)
 // under one mutex, which also guards the gate: who shuts it knows that nothing is spent after.
 //
+// # How lines travel
+//
+//	holder                                 member with the copy, or the next holder
+//	Whole    ──────── Lines ────────▶      Prepare, Replace
+//	Changes  ──────── Lines ────────▶      Prepare, Apply        and so on; what is lost: Unacknowledged
+//	freeze, Changes with short windows ─▶  Prepare, Apply, SetHistory, open: a handoff
+//	                                       SetHistory to a new name, open: a claim
+//	returns what it alone spent: Whole ─▶  Prepare, Absorb
+//
+// Lines hold durations and no instants, so clocks need not agree (record.go). What arrives is prepared first, with all that
+// can be refused, and then taken in, which cannot fail (prepare.go). Laws:
+//
+//   - The copies of one history replace each other: one with a higher sequence than what is here takes its place, and any other
+//     changes nothing. So absorbing is idempotent, and copies of one history may come in any order.
+//   - Histories of different names add up, each name once, in any order. Their number is bounded: the oldest fold into one (fold.go).
+//   - A whole copy and all changes since answer as the original does. Changes applied twice, or after newer ones, change nothing.
+//   - Nothing that counted leaves sooner for having travelled ("never over"), and later by no more than the
+//     rounding of a Record: 3/256 of a slot, or one unit of an exact layout.
+//   - What is prepared has its room in the table: MaxLines holds while it waits, and afterwards.
+//
 // # What is promised
 //
 //   - Never over: not more than COUNT hits in any window (sliding), in an aligned window (fixed), not more than burst at once and
@@ -29,7 +49,8 @@
 //
 // It does not know who holds a partition, or why (node/hold), nor which keys there are: it sees hashes. It does not decide what
 // to answer when the table is full (on_full), nor fold checks; wants of one line should come folded to the strictest
-// limit. A denied attempt is not spent; with CountDenied it is counted on a line of its own, which is not exported.
+// limit. A denied attempt is not spent; with CountDenied it is counted on a line of its own, which is not exported. It sends nothing, and
+// keeps no account of what was acknowledged: who sent Lines and hears nothing says Unacknowledged.
 //
 // # Odd things, and why
 //
@@ -42,6 +63,11 @@
 //   - A receipt carries 12 bits of the epoch. Under another hold it names nothing, and the oldest hits leave instead,
 //     which never lets one through.
 //   - Giving back leaves what had left of itself in place: should the clock jump back, it counts again.
+//   - A line that gave everything back, or is fresh before its copy has heard why, stays for up to 5 s: gone from here it could not be
+//     told (changes.go). A partition that nobody copies keeps none.
+//   - Windows below 5 s are no part of backups and of the count of changes, but of handoffs.
+//   - A give-back without a receipt takes the oldest hits of any history; of a token bucket, those of the own history only: the others
+//     are served before it, and what it says is what is spent on top of them.
 //   - A key has at most 4096 lines. All of them share a home in the hash table, and whoever may name windows could else
 //     make its neighbours slow.
 package bucket

@@ -9,13 +9,18 @@ import (
 
 // folding is a partition whose other histories were spent at random, and a copy of it in which the two oldest are folded.
 func folding(t testing.TB, seed uint64, others int) (apart, together *Partition, now Instant) {
-	apart, now = open(1000), noon+90*second
+	apart, now = open(1000), noon+110*second
 	for n := range uint64(others) {
 		s := newSource(seed, Name{Epoch: n + 1})
-		s.now += Instant(s.r.Int64N(int64(40 * second)))
-		s.spend(2 + s.r.IntN(12))
-		allowed(t, s.p, s.now, 1, lawWants[1]) // one that counts still
-		merge(t, apart, now, s.export(t, now))
+		s.now = now - 40*second - Instant(s.r.Int64N(int64(40*second)))
+		for range 40 {
+			if s.spend(1); s.now > now-2*second {
+				break
+			}
+		}
+		allowed(t, s.p, s.now, 1, want(sliding(1, time.Hour), "x")) // one that counts still
+		at := s.now + Instant(s.r.Int64N(int64(now-s.now)))
+		merge(t, apart, at, s.export(t, at))
 	}
 	r := rand.New(rand.NewPCG(seed, 8))
 	apart.SetHistory(Name{Epoch: 9})
@@ -45,7 +50,7 @@ func TestFoldedHistoriesCountAsApart(t *testing.T) {
 			const round = 40
 			for at := now; at < now+2*span; at += span / 97 {
 				got, later := take(t, together, at, 0, w).Current, take(t, apart, at+round, 0, w).Current
-				before := take(t, apart, max(at-late, now), 0, w).Current
+				before := take(t, apart, at-late, 0, w).Current
 				switch w.Limit.Algorithm {
 				case TokenBucket:
 					later = take(t, apart, at, 0, w).Current
@@ -188,6 +193,26 @@ func TestAbsorbingManyFolds(t *testing.T) {
 	}
 }
 
+// The hits of the newer line leave when they would have: its grid stays.
+func TestFoldingKeepsTheNewerGrid(t *testing.T) {
+	w := want(sliding(200, time.Minute), "k")
+	p := open(10)
+	for n, at := range []Instant{noon + 20*second, noon} {
+		s := open(10)
+		s.SetHistory(Name{Epoch: uint64(n) + 1})
+		allowed(t, s, at, 30, w)
+		merge(t, p, noon+30*second+7*Instant(n)*100000, export(t, s, noon+30*second, Name{Epoch: uint64(n) + 1}))
+	}
+	newer := p.others[0].find(w.ID, slidingFamily).aux()
+	if newer == p.others[1].find(w.ID, slidingFamily).aux() {
+		t.Fatal("the grids are the same from the start")
+	}
+	p.foldOldest()
+	if aux := p.others[0].find(w.ID, slidingFamily).aux(); aux != newer {
+		t.Errorf("the grid is at %d, not at %d", aux, newer)
+	}
+}
+
 // Denying lines stay that when they are folded, and are not evicted.
 func TestFoldedLinesDeny(t *testing.T) {
 	p := open(2)
@@ -202,7 +227,7 @@ func TestFoldedLinesDeny(t *testing.T) {
 	q.SetHistory(Name{Epoch: 3})
 	q.foldOldest()
 	for i := range 5 {
-		take(t, q, noon, 1, want(sliding(5, time.Minute), string(rune('a'+i))))
+		take(t, q, noon+second, 1, want(sliding(5, time.Minute), string(rune('a'+i)))) // later fresh than the denying one
 	}
 	denied(t, q, noon, 1, w)
 }

@@ -20,7 +20,7 @@ func linesOf(t testing.TB, n int, name Name) *Lines {
 	p := open(n)
 	p.SetHistory(name)
 	for i := range n {
-		allowed(t, p, noon, 1, want(sliding(1, time.Hour), strconv.Itoa(i)))
+		allowed(t, p, noon, 1, want(sliding(2, time.Hour), strconv.Itoa(i)))
 	}
 	return p.Whole(noon, false)
 }
@@ -34,8 +34,11 @@ func TestReplaceNeedsRoomForTheDifference(t *testing.T) {
 	if n := tab.Stats().Lines; n != 10 {
 		t.Fatalf("%d lines are counted, want the two that more are to come", n)
 	}
-	if _, err := p.Prepare(noon, next); !errors.Is(err, ErrFull) {
+	if _, err := p.Prepare(noon, old); !errors.Is(err, ErrFull) {
 		t.Fatalf("another one in the same room: %v", err)
+	}
+	if out := take(t, tab.Partition(1), noon+second, 1, want(sliding(1, time.Hour), "x")); !out.Full || p.Len() != 8 {
+		t.Fatalf("lines are dropped, and it makes no room: %+v, %d lines", out, p.Len())
 	}
 	// What goes meanwhile makes no room for others.
 	if tab.Expire(noon+2*hour, 2); p.Len() != 0 {
