@@ -259,10 +259,13 @@ func (n *node) send(to string, a *ask, done func(*reply)) {
 	a.done = done
 	n.asks[a.id] = a
 	w.tracef("  check %d: %s%d asks %s%d (epoch %d, failed %v, through %v)", a.check, n.name, n.start, to, a.to.start, a.epoch, a.failed, a.through)
+	sent := w.now
 	fail := func() {
 		if n.asks[a.id] == a {
 			delete(n.asks, a.id)
-			n.circuit[a.to] = w.now + w.timers.Circuit
+			if n.heard[a.to] < sent {
+				n.circuit[a.to] = w.now + w.timers.Circuit
+			}
 			done(nil)
 		}
 	}
@@ -271,6 +274,12 @@ func (n *node) send(to string, a *ask, done func(*reply)) {
 		d.asked(a, n.name, n.start)
 	}, fail)
 	n.after(w.timers.Attempt, fail)
+}
+
+// answers is when a member has answered: the pipe is whole.
+func (n *node) answers(r run) {
+	delete(n.circuit, r)
+	n.heard[r] = n.w.now
 }
 
 // failAll is what becomes of all asks under way when the connections are dropped.
@@ -291,6 +300,7 @@ func (n *node) asked(a *ask, from string, start uint64) {
 			d.meetStart(n.name, n.start)
 			if d.asks[a.id] == a {
 				delete(d.asks, a.id)
+				d.answers(a.to)
 				a.done(&r)
 			}
 		}, func() {})

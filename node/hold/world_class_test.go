@@ -123,7 +123,7 @@ var classes = []class{
 			w.pause(name, pick(w, w.between(90*ms, 300*ms), time.Second))
 		})
 	}},
-	{"full", true, true, 250 * ms, func(w *world, at time.Duration) {
+	{"full", true, true, 600 * ms, func(w *world, at time.Duration) {
 		w.full = pick(w, .1, .5, .9)
 		w.joins(at)
 		if w.chance(.5) {

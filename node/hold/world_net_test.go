@@ -108,7 +108,7 @@ func (n *node) post(to string, m hold.Message) {
 	w.net.send(n, to, start, func(d *node) {
 		d.meetStart(n.name, n.start)
 		// What was delivered, and is known to be, shows that the member answers again.
-		w.net.send(d, n.name, n.start, func(*node) { delete(n.circuit, run{to, start}) }, func() {})
+		w.net.send(d, n.name, n.start, func(*node) { n.answers(run{to, start}) }, func() {})
 		d.step(hold.Received{From: n.name, Start: n.start, Message: m, Fits: !w.chance(w.full)})
 	}, func() { n.step(hold.Unreachable{Name: to, Start: start}) })
 }

@@ -40,6 +40,7 @@ type node struct {
 
 	asks    map[uint64]*ask
 	circuit map[run]time.Duration
+	heard   map[run]time.Duration // when something was last answered
 }
 
 type run struct {
@@ -83,7 +84,7 @@ func newNode(w *world, name string) *node {
 	n := &node{
 		w: w, name: name, start: w.starts, alive: true, starting: true, parts: make([]part, w.parts),
 		view: map[string]*seen{}, met: map[string]bool{}, bye: map[string]uint64{}, pipes: map[string]uint64{}, conn: map[string]int{},
-		downAt: map[string]time.Duration{}, learnAt: map[run]time.Duration{}, asks: map[uint64]*ask{}, circuit: map[run]time.Duration{},
+		downAt: map[string]time.Duration{}, learnAt: map[run]time.Duration{}, asks: map[uint64]*ask{}, circuit: map[run]time.Duration{}, heard: map[run]time.Duration{},
 		lastTick: w.now,
 	}
 	if old := w.nodes[name]; old != nil && ruleOff(w.off, hold.RuleStartID) {
