@@ -118,8 +118,20 @@ func (n *Node) backUpNext() {
 	}
 }
 
-// backUp has the machine look at what has changed.
+// backUp has the machine look at what has changed. The counts of changes are read first, with ticks between: each may have to wait for a
+// check that holds the partition's lock.
 func (n *Node) backUp() {
 	n.wholes, n.backedUp = false, n.pulse.now()
-	n.step(hold.BackupDue{Seq: func(p int) uint64 { return n.table.Partition(p).Seq() }})
+	for p := range n.open {
+		if n.open[p] {
+			n.seqs[p] = n.table.Partition(p).Seq()
+		}
+		if p%seqsPerTick == 0 {
+			n.tickIfDue()
+		}
+	}
+	n.step(hold.BackupDue{Seq: func(p int) uint64 { return n.seqs[p] }})
 }
+
+// seqsPerTick is how many partitions are asked for their count between two looks at the time.
+const seqsPerTick = 64

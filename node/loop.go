@@ -107,12 +107,14 @@ func (n *Node) tick() {
 
 // step tells the machine of one event, after a tick if one is due: a crowd of events must not look like a stop.
 func (n *Node) step(e hold.Event) {
-	now := n.pulse.now()
-	if now-n.ticked >= n.cfg.Timers.Tick {
+	n.tickIfDue()
+	n.carry(n.machine.Step(n.pulse.now(), e))
+}
+
+func (n *Node) tickIfDue() {
+	if n.pulse.now()-n.ticked >= n.cfg.Timers.Tick {
 		n.tick()
-		now = n.pulse.now()
 	}
-	n.carry(n.machine.Step(now, e))
 }
 
 // listen tells the machine what other goroutines had to say.
