@@ -9,7 +9,7 @@ import (
 	"github.com/stint-limiter/stint/node/hold"
 )
 
-// check is one caller's question, at the node that it was put to.
+// check is one caller's question, at the node that it was put to. Its way is that of package node (forward.go there), in short.
 type check struct {
 	id             uint64
 	n              *node
@@ -18,8 +18,10 @@ type check struct {
 	epoch          uint64 // the highest that was heard of: it only rises
 	hint           string // who is said to hold it
 	moves          int
-	doubted        hold.Hold // the hold that did not answer, as who is to claim was told
-	doubtedAt      time.Duration
+	holder         string // who was asked last
+	silent         uint64 // the epoch of the holder that did not answer
+	deaf           bool   // nor did who is to claim
+	through        string // who reaches the holder
 	done           func(verdict)
 }
 
@@ -41,7 +43,6 @@ type ask struct {
 	failed         bool // the holder with this epoch did not answer
 	through        bool // put it to the holder, and bring the answer
 	to             run
-	conn           int
 	done           func(*reply) // nil: it failed
 }
 
@@ -58,6 +59,7 @@ const (
 	wait code = iota
 	decided
 	moved
+	broken // it was asked for another, and nothing is known of what became of it
 )
 
 const (
@@ -137,31 +139,44 @@ func (n *node) young() bool { return n.w.now-n.lastTick <= n.w.timers.Gap && !n.
 
 // try puts a check where its route leads.
 func (n *node) try(c *check) {
-	w := n.w
 	if c.done == nil {
 		return
 	}
-	if w.now >= c.until {
+	if n.w.now >= c.until {
 		n.answer(c, unanswered)
 		return
 	}
 	r := n.m.Route(c.partition)
-	if c.hint != "" && r.Way != hold.Here {
-		to := c.hint
-		c.hint = ""
-		n.put(c, to, &ask{epoch: c.epoch}, func() { n.later(c) })
-		return
+	if r.Hold.Epoch > c.silent {
+		c.silent, c.deaf, c.through = 0, false, "" // another holds it by now
 	}
-	c.hint = ""
+	c.epoch = max(c.epoch, r.Hold.Epoch)
 	switch {
-	case r.Way == hold.Here && n.young():
-		n.answer(c, n.take(c.id, c.partition, c.key))
-	case r.Way == hold.Forward:
-		n.put(c, r.To, &ask{epoch: max(c.epoch, r.Hold.Epoch)}, func() { n.failedAt(c, r) })
+	case r.Way == hold.Here:
+		if n.young() {
+			n.answer(c, n.take(c.id, c.partition, c.key))
+		} else {
+			n.later(c)
+		}
+	case c.hint != "":
+		c.holder, c.hint = c.hint, ""
+		n.put(c, c.holder, &ask{})
+	case c.through != "":
+		n.put(c, c.through, &ask{through: true})
 	case r.Way == hold.Through:
-		n.put(c, r.To, &ask{epoch: max(c.epoch, r.Hold.Epoch), through: true}, func() { n.failedAt(c, r) })
+		n.put(c, r.To, &ask{through: true})
 	case r.Way == hold.Failover:
-		n.failover(c, r.Hold, r.To)
+		c.silent, c.holder = r.Hold.Epoch, r.Hold.Name
+		n.failover(c, r.To)
+	case r.Way == hold.Forward && c.silent != 0:
+		n.failover(c, n.heir(c.partition, c.holder))
+	case r.Way == hold.Forward:
+		c.holder = r.Hold.Name
+		if by := n.around(c.holder); by != "" {
+			n.put(c, by, &ask{through: true})
+		} else {
+			n.put(c, c.holder, &ask{})
+		}
 	default:
 		n.later(c)
 	}
@@ -169,42 +184,55 @@ func (n *node) try(c *check) {
 
 func (n *node) later(c *check) { n.after(n.w.between(5*ms, 10*ms), func() { n.try(c) }) }
 
-// failedAt is when the holder did not answer: who is to claim is told, unless another way was found meanwhile.
-func (n *node) failedAt(c *check, was hold.Route) {
-	if r := n.m.Route(c.partition); r.Hold != was.Hold || r.Way != was.Way {
-		n.try(c)
-		return
+// around is who reaches a member that this node does not.
+func (n *node) around(name string) string {
+	if r := n.relays[name]; r.until > n.w.now && n.circuit[run{name, n.pipes[name]}] > n.w.now {
+		return r.through
 	}
-	n.failover(c, was.Hold, n.backup(c.partition, was.Hold.Name))
+	delete(n.relays, name)
+	return ""
 }
 
-func (n *node) failover(c *check, h hold.Hold, to string) {
-	fail := func() {
-		n.step(hold.CheckFailed{Partition: c.partition, Epoch: h.Epoch})
-		n.later(c)
-	}
-	if c.doubted != h {
-		c.doubted, c.doubtedAt = h, n.w.now
-	}
-	// Who is to claim has had the time of a round, and nothing came of it: it reaches the holder, and this node does not.
-	if to == "" || to == n.name || n.w.now-c.doubtedAt >= n.w.timers.Round {
-		fail()
-		return
-	}
-	n.put(c, to, &ask{epoch: max(c.epoch, h.Epoch), failed: true}, fail)
+// relay is a member that reaches another, until then.
+type relay struct {
+	through string
+	until   time.Duration
 }
 
-func (n *node) backup(p int, holder string) string {
-	ring := []string{}
-	if !n.leaving {
-		ring = append(ring, n.name)
+// failover tells who is to claim that the holder did not answer: another member, or where that does not answer either, this machine.
+func (n *node) failover(c *check, to string) {
+	if to != "" && to != n.name && !c.deaf {
+		n.put(c, to, &ask{failed: true})
+		return
 	}
-	for _, name := range n.w.names {
-		if s := n.view[name]; s != nil && !s.leaving {
-			ring = append(ring, name)
+	if n.checkFailed(c.partition, c.silent) && c.silent != 0 {
+		// The machine has asked, and the route still leads to that holder: so it is there, and may hear this node again.
+		if r := n.m.Route(c.partition); r.Way == hold.Forward && r.Hold.Epoch >= c.silent {
+			c.silent, c.deaf = 0, false
 		}
 	}
-	for _, name := range n.w.order(p, ring) {
+	n.later(c)
+}
+
+// considered says when the machine was last told of a holder's failure.
+type considered struct {
+	epoch uint64
+	at    time.Duration
+}
+
+// checkFailed tells the machine of a failure, and reports whether it was told of the same a moment ago: if it still has the holder for
+// alive, it has asked.
+func (n *node) checkFailed(partition int, epoch uint64) (asked bool) {
+	c := &n.parts[partition].considered
+	asked = c.at > 0 && c.epoch == epoch && n.w.now-c.at < n.w.timers.Good
+	n.step(hold.CheckFailed{Partition: partition, Epoch: epoch})
+	*c = considered{epoch, n.w.now}
+	return asked
+}
+
+// heir is who is to claim a partition when its holder does not answer.
+func (n *node) heir(p int, holder string) string {
+	for _, name := range n.w.order(p, n.ring()) {
 		if name != holder {
 			return name
 		}
@@ -213,39 +241,59 @@ func (n *node) backup(p int, holder string) string {
 }
 
 // put sends one try of a check, and takes its answer.
-func (n *node) put(c *check, to string, a *ask, failed func()) {
+func (n *node) put(c *check, to string, a *ask) {
 	w := n.w
 	w.asks++
-	a.id, a.check, a.partition, a.key = w.asks, c.id, c.partition, c.key
+	a.id, a.check, a.partition, a.key, a.epoch = w.asks, c.id, c.partition, c.key, c.epoch
 	n.send(to, a, func(r *reply) {
-		if c.done == nil {
-			return
-		}
-		if r == nil {
-			failed()
-			return
-		}
-		c.epoch = max(c.epoch, a.epoch)
-		switch r.code {
-		case decided:
-			if r.yes {
-				n.answer(c, allowed)
-			} else {
-				n.answer(c, denied)
-			}
-		case moved:
-			c.moves++
-			if c.moves <= mostMoves && r.epoch >= c.epoch && r.holder != n.name {
-				c.hint, c.epoch = r.holder, r.epoch
-				n.try(c)
-				return
-			}
-			c.moves = 0
-			n.later(c)
+		switch {
+		case c.done == nil:
+		case r == nil || r.code == broken:
+			n.notAnswered(c, a)
+		case r.code == decided && r.yes:
+			n.answer(c, allowed)
+		case r.code == decided:
+			n.answer(c, denied)
+		case r.code == moved:
+			n.moved(c, a, r)
 		default:
+			c.through = ""
 			n.later(c)
 		}
 	})
+}
+
+// moved: another holds it, or the one who was told of a failure reaches the holder.
+func (n *node) moved(c *check, a *ask, r *reply) {
+	if a.failed && r.epoch == c.silent && c.silent != 0 {
+		c.through = a.to.name
+		n.relays[c.holder] = relay{c.through, n.w.now + n.w.timers.Relay}
+		n.try(c)
+		return
+	}
+	c.moves++
+	if c.moves <= mostMoves && r.epoch >= a.epoch && r.holder != n.name && r.epoch != c.silent {
+		c.hint, c.epoch = r.holder, max(c.epoch, r.epoch)
+		n.try(c)
+		return
+	}
+	n.later(c)
+}
+
+// notAnswered: the next try goes another way.
+func (n *node) notAnswered(c *check, a *ask) {
+	switch {
+	case a.through:
+		delete(n.relays, c.holder)
+		c.through = ""
+		n.later(c)
+		return
+	case a.failed:
+		c.deaf = true
+	default:
+		c.silent, c.deaf = max(a.epoch, 1), false
+	}
+	n.try(c)
 }
 
 // send is the pipe to a member: it gives up after Attempt, and then fails at once for a while.
@@ -309,30 +357,44 @@ func (n *node) asked(a *ask, from string, start uint64) {
 		back(reply{code: decided, yes: yes})
 		return
 	}
-	r := n.m.Route(a.partition)
-	switch {
-	case !n.young():
-		back(reply{})
-	case r.Way == hold.Here:
-		yes := n.take(a.check, a.partition, a.key) == allowed
-		n.parts[a.partition].decide[a.id] = yes
-		back(reply{code: decided, yes: yes})
-	case a.through && r.Way == hold.Forward:
+	if r := n.m.Route(a.partition); a.through && r.Way == hold.Forward && n.pipes[r.To] != 0 {
 		w.asks++
-		n.send(r.To, &ask{id: w.asks, check: a.check, partition: a.partition, key: a.key, epoch: r.Hold.Epoch}, func(r *reply) {
+		n.send(r.To, &ask{id: w.asks, check: a.check, partition: a.partition, key: a.key, epoch: max(a.epoch, r.Hold.Epoch)}, func(r *reply) {
 			if r == nil {
-				r = &reply{}
+				n.checkFailed(a.partition, a.epoch)
+				r = &reply{code: broken}
 			}
 			back(*r)
 		})
-	case r.Hold.Epoch > a.epoch && r.Hold.Name != n.name:
-		back(reply{code: moved, holder: r.Hold.Name, epoch: r.Hold.Epoch})
-	case a.failed:
-		n.step(hold.CheckFailed{Partition: a.partition, Epoch: a.epoch})
-		back(reply{})
-	default:
-		back(reply{})
+		return
 	}
+	r := n.decide(a)
+	if a.through && r.code == moved && r.epoch == a.epoch {
+		r.code = wait
+	}
+	back(r)
+}
+
+// decide answers an ask, here or not at all.
+func (n *node) decide(a *ask) reply {
+	r := n.m.Route(a.partition)
+	out := reply{holder: r.Hold.Name, epoch: r.Hold.Epoch}
+	switch {
+	case r.Way == hold.Here && n.young():
+		out.code, out.yes = decided, n.take(a.check, a.partition, a.key) == allowed
+		n.parts[a.partition].decide[a.id] = out.yes
+	case r.Way == hold.Forward && (r.Hold.Epoch < a.epoch || r.Hold.Name == n.name):
+		if a.failed {
+			n.checkFailed(a.partition, a.epoch)
+		}
+	case r.Way == hold.Forward && (!a.failed || r.Hold.Epoch > a.epoch || n.checkFailed(a.partition, a.epoch)):
+		out.code = moved // for one that failed: it can be reached through here
+	case r.Way == hold.Through && r.Hold.Epoch > a.epoch:
+		out.code = moved
+	case r.Way == hold.Failover && (a.failed || r.To == n.name):
+		n.checkFailed(a.partition, r.Hold.Epoch)
+	}
+	return out
 }
 
 // take decides, and notes what no node could see: whether another that took over has decided already.

@@ -41,6 +41,7 @@ type node struct {
 	asks    map[uint64]*ask
 	circuit map[run]time.Duration
 	heard   map[run]time.Duration // when something was last answered
+	relays  map[string]relay
 }
 
 type run struct {
@@ -60,8 +61,9 @@ type part struct {
 	froze  time.Duration
 	decide map[uint64]bool   // asks decided here before, and how
 	sent   map[uint64][2]int // what was counted when a backup with that number went
-	safe   run               // who acknowledged the last of them
-	copied [2]int            // which had so much
+	considered
+	safe   run    // who acknowledged the last of them
+	copied [2]int // which had so much
 }
 
 type gate uint8
@@ -84,7 +86,7 @@ func newNode(w *world, name string) *node {
 	n := &node{
 		w: w, name: name, start: w.starts, alive: true, starting: true, parts: make([]part, w.parts),
 		view: map[string]*seen{}, met: map[string]bool{}, bye: map[string]uint64{}, pipes: map[string]uint64{}, conn: map[string]int{},
-		downAt: map[string]time.Duration{}, learnAt: map[run]time.Duration{}, asks: map[uint64]*ask{}, circuit: map[run]time.Duration{}, heard: map[run]time.Duration{},
+		downAt: map[string]time.Duration{}, learnAt: map[run]time.Duration{}, asks: map[uint64]*ask{}, circuit: map[run]time.Duration{}, heard: map[run]time.Duration{}, relays: map[string]relay{},
 		lastTick: w.now,
 	}
 	if old := w.nodes[name]; old != nil && ruleOff(w.off, hold.RuleStartID) {
@@ -251,19 +253,12 @@ func (n *node) viewChanged() {
 	for name, start := range n.bye {
 		e.Gone[name] = start
 	}
-	var ring []string
-	if !n.leaving {
-		ring = append(ring, n.name)
-	}
 	for _, name := range n.w.names {
 		if s := n.view[name]; s != nil {
 			e.Members = append(e.Members, hold.Peer{Name: name, Start: s.start, Leaving: s.leaving, Serving: s.serving})
-			if !s.leaving {
-				ring = append(ring, name)
-			}
 		}
 	}
-	slices.Sort(ring)
+	ring := n.ring()
 	e.Home = func(p int) string { return first(n.w.order(p, ring)) }
 	e.Backup = func(p int, holder string) string {
 		if home := first(n.w.order(p, ring)); home != holder {
@@ -284,16 +279,18 @@ func first(list []string) string {
 	return list[0]
 }
 
-// home is where this node's ring has the partition.
-func (n *node) home(p int) string {
-	ring := []string{n.name}
+// ring is who may be home to something, as this node sees it.
+func (n *node) ring() []string {
+	var ring []string
 	for _, name := range n.w.names {
-		if s := n.view[name]; s != nil && !s.leaving {
+		if s := n.view[name]; name == n.name && !n.leaving || s != nil && !s.leaving {
 			ring = append(ring, name)
 		}
 	}
-	return first(n.w.order(p, ring))
+	return ring
 }
+
+func (n *node) home(p int) string { return first(n.w.order(p, n.ring())) }
 
 // holds reports whether the machine says that it holds the partition, deciding or not.
 func (n *node) holds(p int) bool {
