@@ -42,8 +42,8 @@ var lively = members.Timing{
 	Debounce: 5 * time.Millisecond, Reclaim: 100 * time.Millisecond,
 }
 
-// patient are timers for machines that stall: several nodes share this one, and the race detector is slow.
-var patient = hold.Patience(4)
+// patient are timers for machines that stall: several nodes share this one, maybe with other tests.
+var patient = hold.Patience(4 * stall)
 
 var lastStart atomic.Uint64
 
