@@ -147,6 +147,28 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+func TestForget(t *testing.T) {
+	_, h := page(t)
+	for _, c := range []struct {
+		method, query string
+		want          int
+		says          string
+	}{
+		{"POST", "?name=gone", 200, `"forgotten":"gone"`},
+		{"POST", "?name=a", 409, "alive"},
+		{"POST", "?name=stranger", 409, "stranger"},
+		{"POST", "?name=", 400, "NAME"},
+		{"POST", "", 400, "NAME"},
+		{"GET", "?name=gone", 405, ""},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(c.method, "/v1/forget"+c.query, nil))
+		if w.Code != c.want || !strings.Contains(w.Body.String(), c.says) {
+			t.Errorf("%s %q: %d %s; want %d and %q", c.method, c.query, w.Code, w.Body, c.want, c.says)
+		}
+	}
+}
+
 func TestAnythingElse(t *testing.T) {
 	_, h := page(t)
 	for _, c := range []struct {

@@ -9,7 +9,7 @@ import (
 // A memberRow is one member as /v1/members has it.
 type memberRow struct {
 	Name       string `json:"name"`
-	State      string `json:"state"` // alive, suspect, left or dead
+	State      string `json:"state"` // alive, suspect, left, dead or forgotten
 	Self       bool   `json:"self,omitempty"`
 	Serving    bool   `json:"serving"`
 	Leaving    bool   `json:"leaving,omitempty"`

@@ -128,7 +128,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 
 // collectMembers counts the members by state. Names are no labels here: the dead are remembered for a while, and would pile up.
 func (c collector) collectMembers(gauge func(*prometheus.Desc, float64, ...string)) {
-	states := map[string]int{"alive": 0, "suspect": 0, "left": 0, "dead": 0}
+	states := map[string]int{"alive": 0, "suspect": 0, "left": 0, "dead": 0, "forgotten": 0}
 	other := 0
 	ring := c.Node.Ring()
 	for _, m := range c.Node.Gossip().View().Members {
