@@ -295,7 +295,7 @@ func (m *Machine) house() {
 		case p.hold.Start == m.self.Start:
 			m.startClaim(i) // somebody believes that this node holds it, and it does not
 		case m.knownDead(p.hold) || !m.present(p.hold.Name):
-			if m.home(i) == m.self.Name || m.backup(i, p.hold.Name) == m.self.Name {
+			if m.home(i) == m.self.Name || m.heir(i) == m.self.Name {
 				m.startClaim(i)
 			}
 		}
@@ -307,6 +307,8 @@ type Route struct {
 	Way  Way
 	Hold Hold   // the highest hold known
 	To   string // Forward: the holder; Through: the member that reaches it; Failover: who is to claim, which may be this node
+	// Heir is who is to claim if the holder does not answer, which may be this node: Forward only.
+	Heir string
 	// Claimed is when what is held here was claimed, 0 for never: Here only.
 	Claimed Age
 }
@@ -341,11 +343,9 @@ func (m *Machine) Route(i int) Route {
 	case p.relay != "":
 		r.Way, r.To = Through, p.relay
 	case m.knownDead(p.hold):
-		if r.Way, r.To = Failover, m.backup(i, p.hold.Name); r.To == "" {
-			r.To = m.self.Name
-		}
+		r.Way, r.To = Failover, m.heir(i)
 	default:
-		r.Way, r.To = Forward, p.hold.Name
+		r.Way, r.To, r.Heir = Forward, p.hold.Name, m.heir(i)
 	}
 	return r
 }

@@ -194,11 +194,38 @@ func (m *Machine) target(i int) string {
 
 func (m *Machine) willing(name string) bool { return m.takes(name) && m.peers[name].avoidTill <= m.now }
 
-// nextFor returns the first willing member in an order that is the partition's own (rendezvous hashing, Thaler and Ravishankar 1998).
-func (m *Machine) nextFor(i int) string {
+// heir returns who is to claim a partition when its holder does not answer: who has the copy, so that nobody need be nominated; else
+// who would be home if the holder were gone. A member that starts or leaves cannot claim, though it may be in the ring: then it is
+// any that can, the same for all who see the same members. It may be this node.
+func (m *Machine) heir(i int) string {
+	p := &m.parts[i]
+	can := func(name string) bool {
+		return name != p.hold.Name && (name == m.self.Name && m.may && !m.leaving || m.takes(name))
+	}
+	if can(p.keeper) && m.on(RuleKeeper) {
+		return p.keeper
+	}
+	if b := m.backup(i, p.hold.Name); can(b) {
+		return b
+	}
+	best := choose(i, m.names, can)
+	if can(m.self.Name) {
+		best = choose(i, []string{m.self.Name, best}, can)
+	}
+	if best == "" {
+		return m.self.Name
+	}
+	return best
+}
+
+// nextFor returns the first willing member in an order that is the partition's own.
+func (m *Machine) nextFor(i int) string { return choose(i, m.names, m.willing) }
+
+// choose returns one of the names, by an order that is the partition's own (rendezvous hashing, Thaler and Ravishankar 1998).
+func choose(i int, names []string, may func(string) bool) string {
 	best, most := "", uint64(0)
-	for _, name := range m.names {
-		if !m.willing(name) {
+	for _, name := range names {
+		if !may(name) {
 			continue
 		}
 		h := uint64(i)*0x9e3779b97f4a7c15 + 0xcbf29ce484222325

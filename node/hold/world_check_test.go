@@ -169,7 +169,7 @@ func (n *node) try(c *check) {
 		c.silent, c.holder = r.Hold.Epoch, r.Hold.Name
 		n.failover(c, r.To)
 	case r.Way == hold.Forward && c.silent != 0:
-		n.failover(c, n.heir(c.partition, c.holder))
+		n.failover(c, r.Heir)
 	case r.Way == hold.Forward:
 		c.holder = r.Hold.Name
 		if by := n.around(c.holder); by != "" {
@@ -228,16 +228,6 @@ func (n *node) checkFailed(partition int, epoch uint64) (asked bool) {
 	n.step(hold.CheckFailed{Partition: partition, Epoch: epoch})
 	*c = considered{epoch, n.w.now}
 	return asked
-}
-
-// heir is who is to claim a partition when its holder does not answer.
-func (n *node) heir(p int, holder string) string {
-	for _, name := range n.w.order(p, n.ring()) {
-		if name != holder {
-			return name
-		}
-	}
-	return ""
 }
 
 // put sends one try of a check, and takes its answer.
