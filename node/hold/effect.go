@@ -57,7 +57,7 @@ type Thaw struct{ Partition int }
 // Shut: another member decides from now on; the lines stay, as a copy or to be returned.
 type Shut struct {
 	Partition int
-	To        Hold
+	To        Hold // this node's own, if it goes (Quit)
 	// Gave says that it was handed over in order, false that another claimed it.
 	Gave bool
 }

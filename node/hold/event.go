@@ -73,6 +73,10 @@ type Restored struct {
 // LeaveNow says that this node is to hand over what it holds.
 type LeaveNow struct{}
 
+// Quit says that this node says goodbye now: others may claim at once what it still holds, so it decides nothing any more, and asks and
+// answers nothing. Checks of what it held go to who is to claim it.
+type Quit struct{}
+
 // Forget says that a member will not come back: what it was asked and not answered is given up, and what it held may be claimed.
 type Forget struct{ Name string }
 
@@ -86,4 +90,5 @@ func (BackupDue) event()   {}
 func (BackupStuck) event() {}
 func (Restored) event()    {}
 func (LeaveNow) event()    {}
+func (Quit) event()        {}
 func (Forget) event()      {}

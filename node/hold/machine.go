@@ -38,6 +38,7 @@ type Machine struct {
 	backup  func(int, string) string
 	may     bool
 	leaving bool
+	over    bool // it said goodbye
 	peers   map[string]*peer
 	names   []string // of peers, sorted: maps have no order that a seed could replay
 	gone    map[string]uint64
@@ -99,6 +100,9 @@ func New(cfg Config) *Machine {
 func (m *Machine) Step(now Age, e Event) []Effect {
 	m.now = max(m.now, now)
 	m.out, m.touched = m.out[:0], m.touched[:0]
+	if _, view := e.(ViewChanged); m.over && !view {
+		return m.out
+	}
 	if !m.started {
 		m.started, m.lastTick = true, m.now
 	}
@@ -140,6 +144,8 @@ func (m *Machine) Step(now Age, e Event) []Effect {
 			m.touch(i)
 		}
 		m.house()
+	case Quit:
+		m.quit()
 	case Forget:
 		m.forget(e.Name)
 	}
@@ -277,9 +283,26 @@ func (m *Machine) Busy() bool {
 	return false
 }
 
+// quit lets go of everything.
+func (m *Machine) quit() {
+	m.over, m.leaving = true, true
+	for i := range m.parts {
+		p := &m.parts[i]
+		if p.state == Held || p.state == Frozen {
+			m.emit(Shut{i, p.hold, false})
+		}
+		m.stopGiving(p)
+		m.dropKeeping(p)
+		m.dropFlip(p)
+		p.state, p.unsure, p.claim, p.vote = None, false, nil, nil
+		m.touch(i)
+	}
+	clear(m.busy)
+}
+
 // house looks at what should be handed over, and what should be claimed because its holder is gone.
 func (m *Machine) house() {
-	if !m.may {
+	if !m.may || m.over {
 		return
 	}
 	for i := range m.parts {
@@ -337,8 +360,12 @@ func (m *Machine) Route(i int) Route {
 	case p.state == Held && !p.unsure, p.state == Frozen && !p.unsure && !m.on(RuleFreeze):
 		r.Way, r.Claimed = Here, p.claimed
 	case p.unsure || p.state == Frozen || p.claim != nil:
-	case !p.hold.Known():
+	case !p.hold.Known() && !m.over:
 		r.Way, r.To = Failover, m.self.Name
+	case m.over && (!p.hold.Known() || p.hold.Start == m.self.Start):
+		if r.To = m.heir(i); r.To != m.self.Name {
+			r.Way = Failover
+		}
 	case p.hold.Start == m.self.Start:
 	case p.relay != "":
 		r.Way, r.To = Through, p.relay

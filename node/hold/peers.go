@@ -79,7 +79,7 @@ func (m *Machine) viewChanged(e ViewChanged) {
 		news = slices.Clone(m.names)
 	}
 	slices.Sort(news)
-	if m.may {
+	if m.may && !m.over {
 		for _, name := range news {
 			m.send(name, &Who{})
 		}

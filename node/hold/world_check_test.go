@@ -134,8 +134,8 @@ func (n *node) answer(c *check, v verdict) {
 	done(v)
 }
 
-// young reports whether this node may decide: its tick is, and it has not said goodbye.
-func (n *node) young() bool { return n.w.now-n.lastTick <= n.w.timers.Gap && !n.gone }
+// young reports whether this node's tick is, so that it may decide.
+func (n *node) young() bool { return n.w.now-n.lastTick <= n.w.timers.Gap }
 
 // try puts a check where its route leads.
 func (n *node) try(c *check) {

@@ -204,6 +204,7 @@ func (n *node) left() {
 	n.w.excuse(n, true) // what it could not hand over, by its time or because nobody is there
 	n.w.tracef("%s%d says goodbye", n.name, n.start)
 	n.gone = true
+	n.step(hold.Quit{})
 	for _, name := range n.w.names {
 		if start := n.pipes[name]; start != 0 {
 			n.w.net.send(n, name, start, func(d *node) {
