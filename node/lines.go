@@ -26,16 +26,26 @@ func (n *Node) send(to string, m hold.Message) {
 	case *hold.Backup, *hold.Return:
 		n.exports = append(n.exports, export{to, m})
 	case *hold.Flip:
-		n.unacknowledged(m.Of()) // lines that were sent with it before
-		lines := n.table.Partition(m.Of()).Changes(n.clock.Now(), true)
-		m.Seq = lines.Seq
-		n.sent[m.Of()] = lines
-		again := *m // the machine sends it again, with a Seq that is written then
-		n.count(lines)
-		n.post(to, &again, lines)
+		n.sendFlip(to, m)
 	default:
 		n.post(to, m, nil)
 	}
+}
+
+// sendFlip sends the last changes of a handoff. Sent again, the lines and their count must be the same: the receiver may have taken the first and
+// gone on counting from there, and this node must not believe that it has more.
+func (n *Node) sendFlip(to string, f *hold.Flip) {
+	p := f.Of()
+	lines := n.sent[p]
+	if lines == nil || f.Seq == 0 || lines.Seq != f.Seq {
+		n.unacknowledged(p)
+		lines = n.table.Partition(p).Changes(n.clock.Now(), true)
+		n.sent[p] = lines
+		f.Seq = lines.Seq
+	}
+	n.count(lines)
+	again := *f // what is posted must not change any more
+	n.post(to, &again, lines)
 }
 
 // export sends some of the messages that wait for lines.
