@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -113,4 +114,49 @@ func metric(t *testing.T, n *proc.Node, name string) float64 {
 		}
 	}
 	return math.Inf(1)
+}
+
+// A node that comes back to a cluster which went on without it brings nothing of before: neither once more, nor instead.
+func TestDataOfBeforeCountsForNothing(t *testing.T) {
+	dir := t.TempDir()
+	c := cluster(t, 3, "--data", dir)
+	var names []string
+	for k := range 100 {
+		names = append(names, fmt.Sprint("key", k))
+	}
+	remaining := func(i int, want int64) {
+		t.Helper()
+		out, err := newAsker(t, c.Nodes[i].Checks(), true).ask(names, "1000/1h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, d := range out.Decisions {
+			if d.Remaining != want || d.Via == "unavailable" {
+				t.Fatalf("key %d at n%d: %d remaining by %s, want %d", k, i, d.Remaining, d.Via, want)
+			}
+		}
+	}
+	remaining(0, 999)
+	remaining(1, 998)
+	remaining(2, 997)
+	// It leaves a snapshot behind: of copies, for what it held was handed over.
+	if err := c.Nodes[2].Stop(proc.StopTimeout); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "n2.snapshot")); err != nil {
+		t.Fatal(err)
+	}
+	remaining(0, 996)
+	remaining(1, 995)
+	if err := c.Restart(c.Nodes[2]); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Agree(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if metric(t, c.Nodes[2], "stint_snapshot_restored_partitions") == 0 {
+		t.Error("nothing was restored, so nothing was tried")
+	}
+	remaining(2, 994)
+	remaining(0, 993)
 }
