@@ -178,6 +178,10 @@ func (s *running) hello() {
 	s.log.Info("try it: curl -s " + addr(host, f.port) + `/v1/check -d '{"checks":[{"key":"account:42","limits":["5/1m"]}]}'`)
 }
 
+// drainMost is how long callers get to take their connections elsewhere, each with its next answer, before idle ones are closed. Load
+// balancers that look at /readyz see it red meanwhile.
+const drainMost = 500 * time.Millisecond
+
 // stop takes no new work, finishes what is in flight, says goodbye, and closes everything, by the context's deadline.
 //
 // The order: the doors first, while this node still decides what it holds, so that every check in flight is answered as ever.
@@ -193,6 +197,9 @@ func (s *running) stop(ctx context.Context) error {
 	s.node.Drain()
 	doors, cancel := context.WithTimeout(ctx, s.f.leaveTimeout*6/10)
 	defer cancel()
+	drained, cancelDrain := context.WithTimeout(doors, min(drainMost, s.f.leaveTimeout/5))
+	s.checks.Drain(drained)
+	cancelDrain()
 	keep(s.checks.Shutdown(doors))
 	keep(s.node.Leave(ctx))
 	keep(s.peers.Shutdown(ctx))

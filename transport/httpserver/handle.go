@@ -31,13 +31,16 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}()
 	if h := s.routes[string(ctx.Path())]; h != nil {
 		h(ctx)
-		return
+	} else {
+		s.notFound.Add(1)
+		door.Refuse(ctx, &transport.Problem{
+			Status: fasthttp.StatusNotFound, Check: -1,
+			Detail: "nothing is at " + door.Quote(ctx.Path()) + "; known: " + s.known,
+		})
 	}
-	s.notFound.Add(1)
-	door.Refuse(ctx, &transport.Problem{
-		Status: fasthttp.StatusNotFound, Check: -1,
-		Detail: "nothing is at " + door.Quote(ctx.Path()) + "; known: " + s.known,
-	})
+	if s.draining.Load() {
+		ctx.SetConnectionClose()
+	}
 }
 
 // malformedRequest answers what could not be read as a request; fasthttp closes the connection after it.

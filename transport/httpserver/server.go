@@ -49,6 +49,7 @@ type Server struct {
 	log    *slog.Logger
 	bodies bodies
 
+	draining                    atomic.Bool
 	malformed, notFound, panics atomic.Uint64
 }
 
@@ -105,6 +106,24 @@ func (s *Server) Serve(l net.Listener) error {
 		return fmt.Errorf("serve checks on %s: %w", l.Addr(), err)
 	}
 	return nil
+}
+
+// Drain goes on serving, but has each caller told, with its next answer, to take its next request elsewhere (Connection: close). It returns
+// once no connection is open, or when ctx is done. Shutdown is to follow.
+//
+// Without it a caller that keeps its connection loses a request: it sends one at the moment at which the idle connection is closed,
+// and cannot know whether that was handled.
+func (s *Server) Drain(ctx context.Context) {
+	s.draining.Store(true)
+	look := time.NewTicker(10 * time.Millisecond) // fasthttp has no signal for it
+	defer look.Stop()
+	for s.fast.GetOpenConnectionsCount() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
 }
 
 // Shutdown stops taking connections, lets the requests that are being answered finish, closes idle connections, and

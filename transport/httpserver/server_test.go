@@ -391,6 +391,50 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// While it drains, a kept connection still gets its answer, is told to close, and Drain returns once all have.
+func TestDrain(t *testing.T) {
+	s := New(Config{Routes: map[string]fasthttp.RequestHandler{"/": func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("done") }}})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	in := bufio.NewReader(c)
+	ask := func() (*http.Response, string) {
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		return read(t, in)
+	}
+	if r, body := ask(); r.Close || body != "done" {
+		t.Errorf("before: close %v, %q", r.Close, body)
+	}
+	short, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	s.Drain(short)
+	if short.Err() == nil {
+		t.Error("drained with a connection open")
+	}
+	drained := make(chan struct{})
+	go func() { s.Drain(context.Background()); close(drained) }()
+	if r, body := ask(); !r.Close || body != "done" {
+		t.Errorf("while draining: close %v, %q", r.Close, body)
+	}
+	<-drained
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 // Bytes of any kind: an answer or a closed connection, and the server lives.
 func FuzzServer(f *testing.F) {
 	f.Add([]byte(post(good)))
