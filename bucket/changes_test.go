@@ -143,21 +143,21 @@ func TestAShutPartitionStaysAsItIs(t *testing.T) {
 	}
 }
 
-// A token bucket serves its histories in turn. If the line of one is told alone, later than the others, these seem to have been served
-// meanwhile as well.
+// A token bucket serves its histories in turn, and which is first changes when one is written. So a copy hears of all of them, as of
+// one instant.
 func TestTokenLinesTravelTogether(t *testing.T) {
 	p, q := open(10), open(10)
-	w := want(sliding(30, time.Minute).with(TokenBucket, 40), "k")
+	w := want(sliding(30, time.Minute).with(TokenBucket, 60), "k")
 	p.SetHistory(Name{Epoch: 2})
 	allowed(t, p, noon, 20, w)
 	s := open(10)
 	s.SetHistory(Name{Epoch: 1})
 	allowed(t, s, noon, 20, w)
 	p.Absorb(prepare(t, p, noon+second, s.Snapshot(noon+second, false)))
-	q.Replace(prepare(t, q, noon+second, p.Whole(noon+second, false)))
-	denied(t, p, noon+21*second, 40, w) // changes the own line, but does not write it
-	q.Apply(prepare(t, q, noon+21*second, p.Changes(noon+21*second, false)))
-	if a, b := take(t, q, noon+21*second, 0, w).Current, take(t, p, noon+21*second, 0, w).Current; a != b {
+	q.Replace(prepare(t, q, noon+11*second, p.Whole(noon+11*second, false))) // the own line is served first
+	allowed(t, p, noon+12*second, 1, w)                                      // and now the other
+	q.Apply(prepare(t, q, noon+12*second, p.Changes(noon+12*second, false)))
+	if a, b := take(t, q, noon+13*second, 0, w).Current, take(t, p, noon+13*second, 0, w).Current; a != b {
 		t.Errorf("the copy has %d spent, the holder %d", a, b)
 	}
 }

@@ -35,7 +35,7 @@ func folding(t testing.TB, seed uint64, others int) (apart, together *Partition,
 
 // Two histories in one count what they counted apart: never less, and no hit for longer than a slot more.
 func TestFoldedHistoriesCountAsApart(t *testing.T) {
-	for seed := range uint64(histories(400)) {
+	for seed := range uint64(histories(120)) {
 		apart, together, now := folding(t, seed, 2+int(seed%2))
 		if a, b := len(apart.others)-1, len(together.others); a != b {
 			t.Fatalf("%d other histories, want %d", b, a)
@@ -80,7 +80,7 @@ func coarsest(p *Partition, w Want) Instant {
 
 // Against every hit's time: never over, whatever the layouts, grids and clocks.
 func TestFoldingIsNeverOver(t *testing.T) {
-	for seed := range uint64(histories(2000)) {
+	for seed := range uint64(histories(1000)) {
 		r := rand.New(rand.NewPCG(seed, 6))
 		counts := []uint32{8, 200, 5000, 1e6}
 		limit := func() Limit { return sliding(counts[r.IntN(len(counts))], time.Minute) }
@@ -149,23 +149,33 @@ func TestAFifthHistoryFoldsTheOldest(t *testing.T) {
 	}
 }
 
-// What one member folded and another did not is one history to both.
-func TestTheSameFoldHasTheSameName(t *testing.T) {
-	names := func() []Name {
+// What two members folded, each for itself, is one history to both, and the one of them that has more in it is the newer.
+func TestTheSameFoldIsOneHistory(t *testing.T) {
+	w := want(sliding(100, time.Minute), "k")
+	member := func(hits ...uint32) *Partition {
 		p := open(10)
-		for i := range uint64(5) {
-			p.SetHistory(Name{Epoch: i + 1, Start: 7})
-			allowed(t, p, noon, 1, want(sliding(100, time.Minute), "k"))
+		for i, n := range hits {
+			s := open(10)
+			s.SetHistory(Name{Epoch: uint64(i) + 1, Start: 7})
+			for range n {
+				allowed(t, s, noon, 1, w)
+			}
+			p.Absorb(prepare(t, p, noon, s.Snapshot(noon, true)))
 		}
-		var ns []Name
-		for _, h := range p.Histories() {
-			ns = append(ns, h.Name)
-		}
-		return ns
+		p.foldOldest()
+		p.SetHistory(Name{Epoch: 9, Start: uint64(hits[0])})
+		return p
 	}
-	a, b := names(), names()
-	if !slices.Equal(a, b) || slices.Contains(a, Name{1, 7}) || slices.Contains(a, Name{2, 7}) {
-		t.Errorf("%v and %v", a, b)
+	for _, more := range [][]uint32{{5, 1, 1}, {1, 5, 1}} {
+		p, q := member(1, 1, 1), member(more...)
+		for range 2 {
+			p.Absorb(prepare(t, p, noon, q.Snapshot(noon, true)))
+			q.Absorb(prepare(t, q, noon, p.Snapshot(noon, true)))
+		}
+		a, b := take(t, p, noon, 0, w).Current, take(t, q, noon, 0, w).Current
+		if a != 7 || b != 7 {
+			t.Errorf("%v: %d and %d are used, in %v and %v", more, a, b, p.Histories(), q.Histories())
+		}
 	}
 }
 
@@ -213,23 +223,28 @@ func TestFoldingKeepsTheNewerGrid(t *testing.T) {
 	}
 }
 
-// Denying lines stay that when they are folded, and are not evicted.
+// A denying line stays that when it is folded with one that is not.
 func TestFoldedLinesDeny(t *testing.T) {
-	p := open(2)
-	w := want(sliding(20, time.Minute), "k")
-	p.SetHistory(Name{Epoch: 1})
-	allowed(t, p, noon, 20, w)
-	copied := p.Snapshot(noon, true)
-	q := open(3)
-	q.Absorb(prepare(t, q, noon, copied))
-	copied.Histories[0].Name.Epoch = 2
-	q.Absorb(prepare(t, q, noon, copied))
-	q.SetHistory(Name{Epoch: 3})
-	q.foldOldest()
-	for i := range 5 {
-		take(t, q, noon+second, 1, want(sliding(5, time.Minute), string(rune('a'+i)))) // later fresh than the denying one
+	for _, count := range []uint32{5, 20} {
+		for denying := range 2 {
+			q := open(3)
+			for n := range 2 {
+				p := open(2)
+				p.SetHistory(Name{Epoch: uint64(n) + 1})
+				hits := uint32(1)
+				if n == denying {
+					hits = count
+				}
+				allowed(t, p, noon, hits, want(sliding(count, time.Minute), "k"))
+				merge(t, q, noon, export(t, p, noon, Name{Epoch: uint64(n) + 1}))
+			}
+			q.foldOldest()
+			for i := range 5 {
+				take(t, q, noon+second, 1, want(sliding(5, time.Minute), string(rune('a'+i)))) // later fresh than the denying one
+			}
+			denied(t, q, noon+second, 1, want(sliding(count, time.Minute), "k"))
+		}
 	}
-	denied(t, q, noon, 1, w)
 }
 
 // Once the lines of another history are fresh it is gone, with one sweep; only what is newer brings it back.

@@ -109,7 +109,7 @@ func (c *Copy) list(now Instant, whole bool) ([]line, error) {
 // roomFor returns how many lines more the table will count once pr was used, and how many the partition will have.
 func (p *Partition) roomFor(pr *Prepared) (more, total int) {
 	have, n := p.lenLocked(), pr.len()
-	credit := p.pending == 0 // else what is here may have been counted on already
+	credit := p.pending == 0                                // else what is here may have been counted on already
 	if !pr.whole || p.gate == Shut && pr.seq == p.own.seq { // Apply, line by line
 		for _, c := range pr.copies {
 			more += c.missing(p.historyNamed(c.name))

@@ -328,7 +328,10 @@ func TestTakeAllocatesNothing(t *testing.T) {
 	four := []Want{one[0], want(sliding(1e6, time.Hour), "k"), want(sliding(5, time.Second), "k"), want(sliding(100, time.Second).with(TokenBucket, 100), "k")}
 	out := Outcome{Each: make([]State, 4)}
 	now := noon
-	for _, wants := range [][]Want{one, four} {
+	for i, wants := range [][]Want{one, four, one, four} {
+		if i == 2 {
+			p.Whole(now, false) // and with a copy kept up to date
+		}
 		if n := testing.AllocsPerRun(1000, func() {
 			now += 1000
 			p.Take(now, wants, 1, &out)
