@@ -1,0 +1,188 @@
+package node
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	simSeeds = flag.Int("sim.seeds", 1, "runs of each class of TestSim")
+	simFirst = flag.Uint64("sim.first", 1, "the first seed of TestSim")
+	simOnly  = flag.String("sim.class", simDefault, "only these classes of TestSim, separated by commas; \"\" for all")
+	simShow  = flag.Bool("sim.trace", false, "print what happened, also in runs without a fault")
+)
+
+// A simClass is a kind of schedule: plan adds its steps with sim.at, and draws what differs between runs from sim.rng.
+type simClass struct {
+	name string
+	// calm: no check may fail, and nothing may be over, lost or twice.
+	calm bool
+	// quick is what no check may take longer than; 0: anything up to its deadline.
+	quick time.Duration
+	plan  func(s *sim)
+}
+
+// TestSim runs each class with some seeds. Thousands:
+//
+//	go test ./node -run TestSim -sim.seeds 1000 -sim.class crash -sim.first 1 -timeout 0
+func TestSim(t *testing.T) {
+	for _, c := range simClasses {
+		if *simOnly != "" && !slices.Contains(strings.Split(*simOnly, ","), c.name) {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			var sum simSum
+			for i := range *simSeeds {
+				t.Run(fmt.Sprint(*simFirst+uint64(i)), func(t *testing.T) {
+					began := time.Now()
+					defer func() { sum.real += time.Since(began) }() // the bubble's clock is another
+					synctest.Test(t, func(t *testing.T) { runSim(t, c, *simFirst+uint64(i), &sum) })
+				})
+			}
+			t.Log(sum.String())
+		})
+	}
+}
+
+// simSum adds runs up.
+type simSum struct {
+	runs, bad, checks, failed int
+	longest                   time.Duration
+	real                      time.Duration
+	simulated                 time.Duration
+}
+
+func (s *simSum) String() string {
+	return fmt.Sprintf("%d runs, %d bad; %d checks, %d failed, longest %v; %v simulated each, %v real each",
+		s.runs, s.bad, s.checks, s.failed, s.longest.Round(time.Millisecond), (s.simulated / time.Duration(max(s.runs, 1))).Round(time.Second),
+		(s.real / time.Duration(max(s.runs, 1))).Round(time.Millisecond))
+}
+
+func runSim(t *testing.T, c simClass, seed uint64, sum *simSum) {
+	s := newSim(t, c.name, seed)
+	defer func() {
+		sum.add(s)
+		s.end()
+	}()
+	c.plan(s)
+	s.boot()
+	if s.bad() {
+		return
+	}
+	stop := s.clients()
+	s.play()
+	s.heal()
+	s.settle(calmIn)
+	failed := s.book.failures()
+	time.Sleep(2 * time.Second)
+	if again := s.book.failures() - failed; again > 0 {
+		s.wrong("UNANSWERED: %d checks failed after all was well again", again)
+	}
+	if failed := s.book.failed + s.book.unreturned; c.calm && failed > 0 {
+		s.wrong("FAILED: %d of %d checks", failed, s.book.checks)
+	}
+	if c.quick > 0 && s.book.longest > c.quick {
+		s.wrong("SLOW: %s", s.book.longestKey)
+	}
+	s.coda()
+	stop()
+	s.verdict()
+}
+
+// coda kills somebody after all of the schedule is over and mended, in half of the runs: what a copy lacks shows only then.
+func (s *sim) coda() {
+	if s.rng.IntN(2) == 0 || s.bad() {
+		return
+	}
+	s.logf("coda")
+	silent := s.rng.IntN(2) == 0
+	s.crashOne(silent, 0)
+	s.settle(calmIn)
+}
+
+// wrong takes down what must not be.
+func (s *sim) wrong(format string, args ...any) {
+	s.mu.Lock()
+	s.faulty++
+	n := s.faulty
+	s.mu.Unlock()
+	line := fmt.Sprintf(format, args...)
+	s.logf("WRONG: %s", line)
+	if n <= 10 {
+		s.t.Errorf("%s %d: %s", s.class, s.seed, line)
+	}
+}
+
+func (s *sim) bad() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faulty > 0
+}
+
+// end stops everything, so that no goroutine is left in the bubble, and prints how to see a bad run again.
+func (s *sim) end() {
+	s.heal()
+	for _, x := range s.live() {
+		x.dead.Store(true)
+		x.Close()
+		s.later(x.shutdown)
+	}
+	s.beside.Wait()
+	time.Sleep(time.Minute) // for memberlist's last probes; time stands still once the bubble's function is done
+	if s.bad() {
+		s.t.Logf("again: go test ./node -run TestSim -sim.class %s -sim.first %d -sim.seeds 1 -sim.trace", s.class, s.seed)
+	}
+	if *simShow {
+		s.trace.mu.Lock()
+		defer s.trace.mu.Unlock()
+		s.t.Log("\n" + strings.Join(s.trace.lines, "\n"))
+	}
+}
+
+func (sum *simSum) add(s *sim) {
+	sum.runs++
+	if s.bad() {
+		sum.bad++
+	}
+	sum.checks += s.book.checks
+	sum.failed += s.book.failed
+	sum.longest = max(sum.longest, s.book.longest)
+	sum.simulated += s.now()
+}
+
+// An act is one step of a schedule.
+type act struct {
+	at time.Duration // since the callers began
+	do func()
+}
+
+// at adds a step.
+func (s *sim) at(d time.Duration, do func()) { s.acts = append(s.acts, act{d, do}) }
+
+// boot starts the first members, and waits until they are a cluster.
+func (s *sim) boot() {
+	for i, name := range s.names[:s.first] {
+		s.start(name, i == 0)
+	}
+	s.settle(calmIn)
+}
+
+// play goes through the schedule.
+func (s *sim) play() {
+	begin := s.now()
+	slices.SortStableFunc(s.acts, func(a, b act) int { return int(a.at - b.at) })
+	for _, a := range s.acts {
+		time.Sleep(begin + a.at - s.now())
+		a.do()
+	}
+}
+
+// span draws a duration.
+func (s *sim) span(from, to time.Duration) time.Duration {
+	return from + time.Duration(s.rng.Int64N(int64(to-from)))
+}
