@@ -164,7 +164,7 @@ func (m *Machine) finish(i int) {
 	p := &m.parts[i]
 	c := p.claim
 	var known Hold
-	reach, busy := "", false
+	reach, busy, found := "", false, false
 	for k := range c.voters {
 		v := &c.voters[k]
 		if !v.answered {
@@ -173,8 +173,9 @@ func (m *Machine) finish(i int) {
 		switch a := v.answer; a.Verdict {
 		case HOLD, KNOWS:
 			if a.Hold.Start != m.self.Start && known.less(a.Hold) {
-				known = a.Hold
+				known, found = a.Hold, false
 			}
+			found = found || a.Verdict == HOLD && a.Hold == known
 		case REACH:
 			if reach == "" {
 				reach = v.name
@@ -186,7 +187,9 @@ func (m *Machine) finish(i int) {
 	switch {
 	case known.Known() && known.Compare(c.target) >= 0:
 		m.endClaim(i)
-		p.good, p.goodTill = known, m.now+m.t.Good
+		if found {
+			p.good, p.goodTill = known, m.now+m.t.Good
+		} // else somebody knows of it, and this node may not reach it: the next round, against that hold, finds out
 		m.learn(i, known)
 	case reach != "" && p.state == Frozen && p.flip != nil && !p.unsure:
 		// The receiver decides under the hold that it was sent: that is its answer.
@@ -258,7 +261,27 @@ func (m *Machine) won(i int) {
 		p.promise = promise{name: best.name, start: m.start(best.name), epoch: epoch, made: m.now, answered: m.now, until: m.now + m.t.Promise}
 		return
 	}
+	if !holding && m.waitForKeeper(p, c) {
+		m.endClaim(i)
+		p.retryAt = m.now + m.t.Tick
+		return
+	}
 	m.install(i, epoch, olds)
+}
+
+// keeperRounds is how many rounds are given to a keeper that does not answer before its copy is taken for lost: on a machine that is short of
+// time it is more likely slow than gone. A check then waits for half a second, as after two crashes.
+const keeperRounds = 2
+
+// waitForKeeper says whether to ask again rather than claim without the newest copy: somebody is known to have it, and has neither answered nor
+// refused.
+func (m *Machine) waitForKeeper(p *part, c *claim) bool {
+	v := c.voter(p.keeper)
+	if v == nil || v.answered || v.silent || p.keeper == c.target.Name || !m.on(RuleKeeper) {
+		return false
+	}
+	p.rounds++
+	return p.rounds < keeperRounds
 }
 
 // nominated: a claimer won its round, and this node has the newest copy. The promises that it got hold for this node as well, as long
@@ -297,6 +320,7 @@ func (m *Machine) install(i int, epoch uint64, olds []string) {
 	case p.state == None:
 		why = Reset
 	}
+	p.rounds = 0
 	m.stopGiving(p)
 	if p.flip != nil {
 		p.refuse(p.flip.to, m.now+m.t.Refused)

@@ -8,7 +8,7 @@ func (m *Machine) learn(i int, h Hold) {
 	if !h.Known() || h.Compare(p.hold) <= 0 {
 		return
 	}
-	p.hold, p.floor = h, max(p.floor, h.Epoch)
+	p.hold, p.floor, p.rounds = h, max(p.floor, h.Epoch), 0
 	m.touch(i)
 	if p.promise.start == h.Start {
 		p.promise = promise{} // its claimer has claimed

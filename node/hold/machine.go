@@ -73,6 +73,7 @@ type part struct {
 	refused  []refusal
 	claim    *claim
 	retryAt  Age // no round before that
+	rounds   int // in a row that the keeper did not answer
 	vote     *vote
 	good     Hold // found alive by a round,
 	goodTill Age  // and not doubted until then

@@ -64,6 +64,9 @@ func (m *Machine) viewChanged(e ViewChanged) {
 			p.Peer = q
 		}
 		p.present = true
+		if _, gone := e.Gone[q.Name]; !gone && m.gone[q.Name] == q.Start {
+			delete(m.gone, q.Name) // it was forgotten, and is back from behind a split
+		}
 	}
 	for name, start := range e.Gone {
 		m.gone[name] = max(m.gone[name], start)
