@@ -12,6 +12,9 @@ import (
 const gossipEvery = 200 * ms
 
 func (w *world) gossip() {
+	if w.plain {
+		return
+	}
 	for _, n := range w.alive() {
 		if n.paused || !n.joined {
 			continue
@@ -147,8 +150,10 @@ func (y *node) greet(n *node) {
 			}
 			n.joined, y.joined = true, true
 			n.viewChanged()
-			if !y.starting && n.starting {
-				n.after(n.w.between(20*ms, 700*ms), n.serve)
+			if wait := n.w.between(20*ms, 700*ms); !y.starting && n.starting && n.w.plain {
+				n.after(50*ms, n.serve)
+			} else if !y.starting && n.starting {
+				n.after(wait, n.serve)
 			}
 		})
 	})

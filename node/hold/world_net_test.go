@@ -2,6 +2,7 @@ package hold_test
 
 import (
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/stint-limiter/stint/node/hold"
@@ -17,6 +18,8 @@ type network struct {
 	dup, loss   float64 // so many arrive twice, or not at all
 	keep        float64 // so many of those that meet a cut link arrive when it is whole again
 	kept        []func()
+	slow        map[link]time.Duration
+	dropped     map[link]map[string]bool // kinds of messages
 }
 
 type link struct{ from, to string }
@@ -57,7 +60,7 @@ func (t *network) travel(from, d *node, start uint64, deliver func(d *node), gon
 		copies = 2
 	}
 	for range copies {
-		delay := w.between(t.least, t.most)
+		delay := w.between(t.least, t.most) + t.slow[link{from.name, d.name}]
 		if w.chance(t.spike) {
 			delay += w.between(0, t.late)
 		}
@@ -98,12 +101,16 @@ func (w *world) reach(from string) map[string]bool {
 // post puts a machine's message on its way, with the lines that go with it.
 func (n *node) post(to string, m hold.Message) {
 	w := n.w
-	w.mail[reflect.TypeOf(m).Elem().Name()]++
+	kind := reflect.TypeOf(m).Elem().Name()
+	w.mail[kind]++
 	if b, ok := m.(*hold.Backup); ok && w.chance(w.full/4) {
 		w.after(0, func() { n.do("", func() { n.step(hold.BackupStuck{Partition: b.Of(), To: to}) }) })
 		return
 	}
 	m = n.withLines(m)
+	if w.net.dropped[link{n.name, to}][strings.ToLower(kind)] {
+		return
+	}
 	start := n.pipes[to]
 	w.net.send(n, to, start, func(d *node) {
 		d.meetStart(n.name, n.start)

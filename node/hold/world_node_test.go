@@ -29,6 +29,7 @@ type node struct {
 	beating       bool
 	backlog       []waiting // while it is paused
 
+	rank  map[string]float64 // its ring has an order of its own; nil: the world's
 	view  map[string]*seen
 	met   map[string]bool   // ever, and said no goodbye
 	bye   map[string]uint64 // said goodbye, by start
@@ -259,12 +260,12 @@ func (n *node) viewChanged() {
 		}
 	}
 	ring := n.ring()
-	e.Home = func(p int) string { return first(n.w.order(p, ring)) }
+	e.Home = func(p int) string { return first(n.w.order(p, ring, n.rank)) }
 	e.Backup = func(p int, holder string) string {
-		if home := first(n.w.order(p, ring)); home != holder {
+		if home := first(n.w.order(p, ring, n.rank)); home != holder {
 			return home
 		}
-		return first(n.w.order(p, slices.DeleteFunc(slices.Clone(ring), func(s string) bool { return s == holder })))
+		return first(n.w.order(p, slices.DeleteFunc(slices.Clone(ring), func(s string) bool { return s == holder }), n.rank))
 	}
 	if n.w.trace != nil {
 		n.w.tracef("%s%d sees %s (starting: %v)", n.name, n.start, strings.Join(ring, " "), n.starting)
@@ -290,7 +291,7 @@ func (n *node) ring() []string {
 	return ring
 }
 
-func (n *node) home(p int) string { return first(n.w.order(p, n.ring())) }
+func (n *node) home(p int) string { return first(n.w.order(p, n.ring(), n.rank)) }
 
 // holds reports whether the machine says that it holds the partition, deciding or not.
 func (n *node) holds(p int) bool {

@@ -53,6 +53,7 @@ type world struct {
 
 	quiet            bool    // no more callers
 	full             float64 // so often lines find no room
+	plain            bool    // the ring is the order of names, and gossip says only what it is told to
 	agree            bool    // nodes that start together agree within a second
 	withoutSeed      bool    // nodes do not wait for a seed before they hold
 	asks             uint64
@@ -163,15 +164,17 @@ func (w *world) between(least, most time.Duration) time.Duration {
 func (w *world) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
 
 // order ranks members for a partition, as a consistent hash would: mostly by itself, sometimes disturbed by who else is there.
-func (w *world) order(partition int, names []string) []string {
-	rank := w.rank[partition]
+func (w *world) order(partition int, names []string, rank map[string]float64) []string {
+	if rank == nil {
+		rank = w.rank[partition]
+	}
 	out := slices.SortedFunc(slices.Values(names), func(a, b string) int {
 		if rank[a] < rank[b] {
 			return -1
 		}
 		return 1
 	})
-	if len(out) > 2 {
+	if len(out) > 2 && !w.plain {
 		h := fnv.New32a()
 		fmt.Fprint(h, w.salt[partition], slices.Sorted(slices.Values(names)))
 		if h.Sum32()%5 == 0 {
