@@ -74,7 +74,7 @@ func (m *Machine) startClaim(i int) {
 		target, inFlight = p.flip.msg.Hold, true
 	}
 	m.round++
-	c := &claim{id: m.round, target: target, epoch: max(p.floor, p.hold.Epoch, target.Epoch) + 1, sent: m.now}
+	c := &claim{id: m.round, target: target, epoch: claimEpoch(max(p.floor, p.hold.Epoch, target.Epoch)), sent: m.now}
 	p.claim, p.floor, p.relay = c, c.epoch, ""
 	m.await(i)
 	m.touch(i)
@@ -237,7 +237,7 @@ func (m *Machine) won(i int) {
 		if !v.answered {
 			continue
 		}
-		epoch = max(epoch, v.answer.Floor+1)
+		epoch = max(epoch, claimEpoch(v.answer.Floor))
 		if v.answer.Copy != (Version{}) {
 			olds = append(olds, v.name)
 			if best == nil || v.answer.Copy.Compare(best.answer.Copy) > 0 {

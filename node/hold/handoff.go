@@ -33,7 +33,7 @@ func (m *Machine) handOver(i int) {
 	if to == "" || to == m.self.Name || to != k.to || k.start != m.start(to) || !m.willing(to) || p.refusedBy(to, m.now) {
 		return
 	}
-	f := &Flip{Part: Part(i), From: p.hold, Hold: Hold{max(p.hold.Epoch, p.floor) + 1, k.start, to}, History: p.history, Base: k.acked, Leaving: m.leaving, Doubt: m.doubt(p)}
+	f := &Flip{Part: Part(i), From: p.hold, Hold: Hold{flipEpoch(max(p.hold.Epoch, p.floor)), k.start, to}, History: p.history, Base: k.acked, Leaving: m.leaving, Doubt: m.doubt(p)}
 	if m.on(RuleFreeze) {
 		m.emit(Freeze{i})
 	}

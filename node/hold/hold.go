@@ -18,6 +18,13 @@ func (h Hold) Compare(o Hold) int {
 	return cmp.Or(cmp.Compare(h.Epoch, o.Epoch), cmp.Compare(h.Start, o.Start), cmp.Compare(h.Name, o.Name))
 }
 
+// Claims take odd epochs and handoffs even ones. So a member that hears who holds it by now knows whether that is the hold that it
+// handed over. Else: a handoff is lost, its receiver claims from an older copy, and the sender, hearing of the very hold that it had sent,
+// believes that its last changes arrived.
+
+func claimEpoch(above uint64) uint64 { return (above + 1) | 1 }
+func flipEpoch(above uint64) uint64  { return (above + 2) &^ 1 }
+
 func (h Hold) less(o Hold) bool { return h.Compare(o) < 0 }
 
 // Known reports whether it says anything: that somebody holds.

@@ -104,7 +104,7 @@ func (m *Machine) voteEnds(i int, v Verdict, known Hold) {
 	if known.Known() {
 		m.learn(i, known)
 	}
-	if v == PROMISE && w.ask.Target.less(p.hold) {
+	if (v == PROMISE || v == REACH) && w.ask.Target.less(p.hold) {
 		v = KNOWS
 	}
 	m.answer(i, w.asker, w.ask, v, w.floor, "")
@@ -133,7 +133,7 @@ func (m *Machine) probeAnswered(from Peer, r *Probed) {
 	case from.Start != w.ask.Target.Start:
 		m.voteEnds(i, PROMISE, r.Hold) // the run that was meant is over
 	case r.Yes:
-		m.voteEnds(i, REACH, Hold{})
+		m.voteEnds(i, REACH, r.Hold)
 	case w.ask.Target.less(r.Hold):
 		m.voteEnds(i, KNOWS, r.Hold)
 	case r.Busy:
