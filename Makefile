@@ -6,7 +6,7 @@ IMAGE   ?= stint:latest
 # The plugin where there is one, else the older program of its own.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help build run test lint bench hostile fuzz image compose clean
+.PHONY: help build run test lint bench faults sim hostile fuzz image compose clean
 
 help: ## list these words
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
@@ -28,6 +28,13 @@ lint: ## gofmt, vet, staticcheck, govulncheck (where its data can be had)
 
 bench: build ## the table: Stint beside the bare echo and Redis
 	$(GO) run ./bench run -stint bin/stint
+
+faults: build ## crashes, pauses, cuts and restarts under load, counted both ways: the table of docs/guarantees.md (35 min; root for cuts)
+	$(GO) run ./bench faults -stint bin/stint
+
+sim: ## SEEDS (default 300) schedules of each class, for the protocol alone and for whole nodes
+	$(GO) test ./node/hold -run 'TestWorld$$' -timeout 12h -world.seeds $(or $(SEEDS),300)
+	$(GO) test ./node -run 'TestSim$$' -timeout 12h -sim.class= -sim.seeds $(or $(SEEDS),300)
 
 hostile: ## truncated, oversized, lying and random bytes on every port of real nodes for HOSTILE (default 1m) each
 	STINT_HOSTILE=$(or $(HOSTILE),1m) $(GO) test -count=1 -v -timeout 30m -run TestHostileBytes ./cmd/stint
