@@ -18,10 +18,11 @@ type check struct {
 	epoch          uint64 // the highest that was heard of: it only rises
 	hint           string // who is said to hold it
 	moves          int
-	holder         string // who was asked last
-	silent         uint64 // the epoch of the holder that did not answer
-	deaf           bool   // nor did who is to claim
-	through        string // who reaches the holder
+	holder         string        // who was asked last
+	silent         uint64        // the epoch of the holder that did not answer
+	told           time.Duration // when who is to claim was told first; 0: not yet
+	deaf           bool          // that one does not answer either, or does nothing about it
+	through        string        // who reaches the holder
 	done           func(verdict)
 }
 
@@ -148,7 +149,7 @@ func (n *node) try(c *check) {
 	}
 	r := n.m.Route(c.partition)
 	if r.Hold.Epoch > c.silent {
-		c.silent, c.deaf, c.through = 0, false, "" // another holds it by now
+		c.silent, c.told, c.deaf, c.through = 0, 0, false, "" // another holds it by now
 	}
 	c.epoch = max(c.epoch, r.Hold.Epoch)
 	switch {
@@ -202,13 +203,16 @@ type relay struct {
 // failover tells who is to claim that the holder did not answer: another member, or where that does not answer either, this machine.
 func (n *node) failover(c *check, to string) {
 	if to != "" && to != n.name && !c.deaf {
+		if c.told == 0 {
+			c.told = n.w.now
+		}
 		n.put(c, to, &ask{failed: true})
 		return
 	}
 	if n.checkFailed(c.partition, c.silent) && c.silent != 0 {
 		// The machine has asked, and the route still leads to that holder: so it is there, and may hear this node again.
 		if r := n.m.Route(c.partition); r.Way == hold.Forward && r.Hold.Epoch >= c.silent {
-			c.silent, c.deaf = 0, false
+			c.silent, c.told, c.deaf = 0, 0, false
 		}
 	}
 	n.later(c)
@@ -247,6 +251,8 @@ func (n *node) put(c *check, to string, a *ask) {
 		case r.code == moved:
 			n.moved(c, a, r)
 		default:
+			// It had the time of a round, and nothing came of it: perhaps it reaches the holder only through another.
+			c.deaf = c.deaf || a.failed && w.now-c.told >= w.timers.Round
 			c.through = ""
 			n.later(c)
 		}
@@ -281,7 +287,7 @@ func (n *node) notAnswered(c *check, a *ask) {
 	case a.failed:
 		c.deaf = true
 	default:
-		c.silent, c.deaf = max(a.epoch, 1), false
+		c.silent, c.told, c.deaf = max(a.epoch, 1), 0, false
 	}
 	n.try(c)
 }
