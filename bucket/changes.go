@@ -45,14 +45,16 @@ func (r *ranges) each(f func(first, last uint64)) {
 }
 
 // Seq returns the partition's count of changes: it rises with every change that a copy should have. It takes the partition's lock
-// only where something changed since it was last asked.
+// only if something changed since the lines were last exported: while nothing is marked, the next change is one that marks.
 func (p *Partition) Seq() uint64 {
 	if k := p.known.Load(); k > 0 {
 		return k - 1
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known.Store(p.own.seq + 1)
+	if p.ranges == (ranges{}) {
+		p.known.Store(p.own.seq + 1)
+	}
 	return p.own.seq
 }
 
@@ -68,22 +70,19 @@ func (p *Partition) setSeq(seq uint64) {
 	p.known.Store(0)
 }
 
-// change notes that the line is not as it was last exported.
+// change notes that the line is not as it was last exported. It is part of every take, and small enough to be inlined.
 func (p *Partition) change(l *line) {
-	if l.id.Line < shortLine {
-		return
-	}
-	p.own.seq++
-	if p.known.Load() != 0 { // a store would cost more than all the rest
-		p.known.Store(0)
-	}
-	if !l.changed() {
-		p.mark(l)
+	if l.id.Line >= shortLine {
+		p.own.seq++
+		if l.clock&changedMask == 0 {
+			p.mark(l)
+		}
 	}
 }
 
 func (p *Partition) mark(l *line) {
 	l.clock |= changedMask
+	p.known.Store(0)
 	p.ranges.set(l.id.Key)
 	if l.kind() != token || len(p.others) == 0 {
 		return

@@ -23,6 +23,8 @@ func TestTheCountOfChanges(t *testing.T) {
 	}
 	out := allowed(t, p, noon, 1, w)
 	rose("a hit", true)
+	allowed(t, p, noon, 5, want(sliding(100, time.Minute), "other"))
+	rose("a hit elsewhere", true)
 	allowed(t, p, noon, 0, w)
 	rose("a peek", false)
 	denied(t, p, noon, 2, w)
@@ -39,6 +41,12 @@ func TestTheCountOfChanges(t *testing.T) {
 	rose("setting it lower", false)
 	p.SetSeq(seq + 10)
 	rose("setting it higher", true)
+	for range 2 {
+		p.Whole(noon, false)
+		rose("an export", false)
+		give(t, p, noon, 1, 0, want(sliding(100, time.Minute), "other"))
+		rose("the first change after it", true)
+	}
 	p.Whole(noon, false)
 	p.SetHistory(Name{Epoch: 2})
 	rose("a new history", false)

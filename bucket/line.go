@@ -73,9 +73,9 @@ func (l *line) setFresh(t Instant) {
 	l.clock = l.clock&(1<<freshShift-1) | uint64(t)<<freshShift
 }
 
-// clear makes the line one of kind k with nothing spent.
+// clear makes the line one of kind k with nothing spent. If it had changed, it still has.
 func (l *line) clear(k kind) {
-	l.clock = uint64(k)
+	l.clock = l.clock&changedMask | uint64(k)
 	l.marks = [5]uint64{}
 }
 

@@ -44,7 +44,7 @@ type Partition struct {
 	past   []Past
 
 	// What a copy elsewhere has yet to hear of; see changes.go.
-	known  atomic.Uint64 // own.seq plus 1 if it was asked for since it rose, else 0; changed under mu, read without
+	known  atomic.Uint64 // own.seq plus 1 while it stays, else 0; changed under mu, read without
 	ranges ranges        // where changed lines are
 	whole  bool          // more changed than ranges can say
 	copied bool          // there is a copy, or was: changes are asked for
