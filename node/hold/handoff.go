@@ -180,7 +180,6 @@ func (m *Machine) flipped(i int) {
 	p.state, p.unsure, p.mine = Copy, false, false
 	p.copy = Version{f.Hold.Epoch, f.Hold.Start, f.Seq}
 	p.keeper, p.olds = m.self.Name, nil
-	p.good, p.goodTill = f.Hold, m.now+m.t.Good
 	m.touch(i)
 	m.emit(Shut{i, f.Hold, true})
 }

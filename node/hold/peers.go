@@ -250,6 +250,9 @@ func (m *Machine) unreachable(e Unreachable) {
 	}
 	for i := range m.parts {
 		p := &m.parts[i]
+		if p.good.Name == e.Name {
+			p.good = Hold{} // it was found alive, and is no more
+		}
 		if p.claim != nil {
 			p.claim.silent(e.Name)
 			m.claimMayEnd(i)
