@@ -104,6 +104,7 @@ func (n *Node) shut(e hold.Shut) {
 
 // thawed ends a freeze and returns how long it lasted.
 func (n *Node) thawed(p int) time.Duration {
+	n.flips[p] = nil
 	since := n.frozen[p]
 	if since == 0 {
 		return 0

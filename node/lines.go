@@ -37,10 +37,10 @@ func (n *Node) send(to string, m hold.Message) {
 func (n *Node) sendFlip(to string, f *hold.Flip) {
 	p := f.Of()
 	lines := n.sent[p]
-	if lines == nil || f.Seq == 0 || lines.Seq != f.Seq {
+	if n.flips[p] != f || lines == nil {
 		n.unacknowledged(p)
 		lines = n.table.Partition(p).Changes(n.clock.Now(), true)
-		n.sent[p] = lines
+		n.sent[p], n.flips[p] = lines, f
 		f.Seq = lines.Seq
 	}
 	n.count(lines)

@@ -101,6 +101,7 @@ type loopState struct {
 	open    [ring.Partitions]bool
 	seqs    [ring.Partitions]uint64        // counts of changes, as the machine is told them
 	sent    [ring.Partitions]*bucket.Lines // to be acknowledged
+	flips   [ring.Partitions]*hold.Flip    // that was sent last; nil once it has ended
 	frozen  [ring.Partitions]time.Duration // since then; 0: not
 	pending [ring.Partitions]time.Duration // since when something is not acknowledged; 0: everything is
 }
