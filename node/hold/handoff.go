@@ -99,9 +99,11 @@ func (m *Machine) flipArrived(from Peer, f *Flip, fits bool) {
 	switch {
 	case m.leaving, p.state == Held, p.state == Frozen, p.state == Returning, p.unsure, h.Start != m.self.Start,
 		p.hold.Compare(h) >= 0,
-		m.on(RuleFloor) && (h.Epoch < p.floor || p.promise.epoch == h.Epoch || p.claim != nil && p.claim.epoch == h.Epoch),
 		!f.Leaving && m.home(i) != m.self.Name && m.on(RuleHomeAgrees):
 		m.refuseFlip(from, f, Lower)
+		return
+	case m.on(RuleFloor) && (h.Epoch < p.floor || p.promise.epoch == h.Epoch || p.claim != nil && p.claim.epoch == h.Epoch):
+		m.refuseFlip(from, f, NotReady)
 		return
 	case p.state != Copy || p.copy.Epoch != f.Base.Epoch || p.copy.Start != f.Base.Start || p.copy.Seq < f.Base.Seq:
 		m.refuseFlip(from, f, NotBase)
@@ -154,7 +156,12 @@ func (m *Machine) flipAnswered(from Peer, r *Flipped) {
 		m.abort(i)
 	}
 	p.floor = max(p.floor, f.msg.Hold.Epoch, r.Floor)
-	p.refuse(f.to, m.now+m.t.Refused)
+	if r.Code == NotReady {
+		// It has heard of higher epochs, in rounds that came to nothing. They may go on, once a second or more: be quicker.
+		p.refuse(f.to, m.now+m.t.Tick)
+	} else {
+		p.refuse(f.to, m.now+m.t.Refused)
+	}
 	m.dropFlip(p)
 	if k := p.keeping; k != nil && r.Code == NotBase {
 		k.whole = false

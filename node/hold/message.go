@@ -173,7 +173,7 @@ type Flipped struct {
 	Part
 	Flip  Hold
 	OK    bool
-	Code  StoreCode // if not OK: NotBase, NoRoom, or Lower for any other reason
+	Code  StoreCode // if not OK: NotBase, NoRoom, NotReady where only the epoch is too low (see Floor), or Lower for any other reason
 	Hold  Hold
 	Floor uint64
 }
