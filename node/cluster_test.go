@@ -149,7 +149,7 @@ func agree(t testing.TB, nodes ...*one) {
 // eventually polls: what is waited for happens in other goroutines and shows by no one signal.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !f(); {
+	for deadline := time.Now().Add(20 * stall * time.Second); !f(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("never came: %s", what)
 		}
@@ -179,7 +179,7 @@ func limit(t testing.TB, text string) transport.Limit {
 func ask(n *one, hits int64, key string, limits ...transport.Limit) transport.Decision {
 	r := transport.Request{
 		Checks:   []transport.Check{{Key: []byte(key), Limits: limits, Hits: hits}},
-		Deadline: time.Now().Add(5 * time.Second),
+		Deadline: time.Now().Add(5 * stall * time.Second),
 	}
 	n.Check(&r)
 	return r.Decisions[0]
