@@ -43,6 +43,10 @@ func (m *Machine) checkFailed(e CheckFailed) {
 		return
 	}
 	p := &m.parts[e.Partition]
+	if p.relay != "" && e.Epoch >= p.hold.Epoch {
+		p.relay, p.good = "", Hold{} // nor is it reached through that member any more
+		m.touch(e.Partition)
+	}
 	switch {
 	case p.state == Held || p.state == Frozen || p.claim != nil:
 	case p.hold.Known() && p.hold.Start == m.self.Start:

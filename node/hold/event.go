@@ -46,8 +46,8 @@ type Unreachable struct {
 	Start uint64
 }
 
-// CheckFailed says that a check could not be put to the holder that had this epoch, though it was tried here or, if Epoch
-// is 0, that nobody is known who could be asked. The check goes on trying, and so this comes again until somebody decides.
+// CheckFailed says that a check could not be put to the holder that had this epoch, though it was tried here, or not through the member that
+// was to relay it (Through); or, if Epoch is 0, that nobody is known who could be asked. The check goes on trying, and so this comes again until somebody decides.
 type CheckFailed struct {
 	Partition int
 	Epoch     uint64

@@ -263,7 +263,7 @@ func (m *Machine) beatOf(i int) {
 	if p.state == Returning {
 		m.giveBack(i)
 	}
-	if p.relay != "" && m.now >= p.relayEnd {
+	if p.relay != "" && (m.now >= p.relayEnd || !m.present(p.relay)) {
 		p.relay = ""
 		m.touch(i)
 	}

@@ -250,6 +250,10 @@ func (m *Machine) unreachable(e Unreachable) {
 	}
 	for i := range m.parts {
 		p := &m.parts[i]
+		if p.relay == e.Name {
+			p.relay = ""
+			m.touch(i)
+		}
 		if p.good.Name == e.Name {
 			p.good = Hold{} // it was found alive, and is no more
 		}

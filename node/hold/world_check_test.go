@@ -282,6 +282,9 @@ func (n *node) notAnswered(c *check, a *ask) {
 	case a.through:
 		delete(n.relays, c.holder)
 		c.through = ""
+		if r := n.m.Route(c.partition); r.Way == hold.Through && r.To == a.to.name {
+			n.checkFailed(c.partition, r.Hold.Epoch)
+		}
 		n.later(c)
 		return
 	case a.failed:

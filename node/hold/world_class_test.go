@@ -110,7 +110,7 @@ var classes = []class{
 		})
 		w.later(at+pick(w, 700*ms, 2500*ms, 9*time.Second)+w.between(0, 500*ms), w.heal)
 	}},
-	{"link_leave", true, false, 0, func(w *world, at time.Duration) {
+	{"link_leave", true, true, 600 * ms, func(w *world, at time.Duration) {
 		w.net.keep = pick(w, 0, 0, .3)
 		w.later(at+w.between(0, 700*ms), func() { a, b := w.two(); w.cut(a, b, w.chance(.6)) })
 		w.later(at+w.between(0, 700*ms), func() { w.leave(w.mostlyHolder()) })
@@ -180,7 +180,7 @@ func plan(c class, seed uint64, off hold.Rules) *world {
 	names := []string{"a", "b", "c", "d", "e", "f", "g"}
 	w := newWorld(seed, c.name, off, names[:n], names[n:n+2], parts)
 	most := pick(w, 30, 100, 300, 1000)
-	w.limit = [2]int{most, max(3, most/10)}
+	w.limit, w.rst, w.told = [2]int{most, max(3, most/10)}, w.chance(.6), w.chance(.6)
 	w.begin()
 	w.at(500*ms+w.between(0, 50*ms), w.traffic)
 	w.last = w.between(1200*ms, 2*time.Second)
@@ -200,8 +200,7 @@ func (w *world) mostlyHolder() string {
 	if w.chance(.75) {
 		return w.holder(w.rng.IntN(w.parts))
 	}
-	al := w.alive()
-	return al[w.rng.IntN(len(al))].name
+	return w.anybody()
 }
 
 // two are members whose link is to be cut.

@@ -158,6 +158,15 @@ func (w *world) heal() {
 	w.net.heal()
 }
 
+// anybody is somebody who is alive.
+func (w *world) anybody() string {
+	al := w.alive()
+	if len(al) == 0 {
+		return pick(w, w.names...)
+	}
+	return pick(w, al...).name
+}
+
 // holder is who holds the partition, by the highest hold; anybody if there is none.
 func (w *world) holder(p int) string {
 	var best *node
@@ -168,8 +177,7 @@ func (w *world) holder(p int) string {
 		}
 	}
 	if best == nil {
-		al := w.alive()
-		best = al[w.rng.IntN(len(al))]
+		return w.anybody()
 	}
 	return best.name
 }
