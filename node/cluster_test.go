@@ -32,6 +32,7 @@ type one struct {
 	gossip *members.Members
 	server *peer.Server
 	ln     net.Listener
+	links  *links
 	dead   bool
 }
 
@@ -79,11 +80,12 @@ func startAt(t testing.TB, name, peers string, gossip uint16, seeds ...string) *
 	if err != nil {
 		t.Fatal(err)
 	}
+	links := &links{cut: map[string]bool{}}
 	var server atomic.Pointer[peer.Server]
 	n, err := New(Config{
 		Name: name, StartID: start, Gossip: g, Log: log, MaxLines: 100_000, Hasher: bucket.NewHasher(nil), Timers: patient,
 		Pipe: func(c peer.PipeConfig) (*peer.Pipe, error) {
-			c.Self, c.Hello, c.Log = self, hello, log
+			c.Self, c.Hello, c.Log, c.Dial = self, hello, log, links.dial
 			return peer.NewPipe(c)
 		},
 		Disconnect: func() {
@@ -100,7 +102,7 @@ func startAt(t testing.TB, name, peers string, gossip uint16, seeds ...string) *
 		t.Fatal(err)
 	}
 	server.Store(s)
-	o := &one{Node: n, gossip: g, server: s, ln: ln}
+	o := &one{Node: n, gossip: g, server: s, ln: ln, links: links}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
