@@ -110,6 +110,9 @@ func (m *Machine) Step(now Age, e Event) []Effect {
 	if late := m.now - m.lastTick; late > m.t.Gap && m.on(RuleWake) && (m.on(RuleWakeEvery) || isTick(e)) {
 		m.wake(late)
 		m.lastTick = m.now
+		if _, ok := e.(Received); ok {
+			e = nil // it came over a connection that is dropped now: as old as what still waits in it
+		}
 	}
 	switch e := e.(type) {
 	case Tick:

@@ -120,7 +120,7 @@ func (w *world) wake(n *node) {
 	n.paused, n.wokeAt = false, w.now
 	log := n.backlog
 	n.backlog = nil
-	if w.chance(.5) {
+	if !w.plain && w.chance(.5) {
 		w.rng.Shuffle(len(log), func(i, j int) { log[i], log[j] = log[j], log[i] })
 	}
 	for _, x := range log {
