@@ -2,10 +2,15 @@ package hold_test
 
 import (
 	"flag"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stint-limiter/stint/node/hold"
 )
+
+var rulesOnly = flag.String("world.without", "", "with -world.rules: these rules only, separated by commas")
 
 var rulesSeeds = flag.Int("world.rules", 0, "run so many seeds of every class without each rule, and print what breaks")
 
@@ -38,36 +43,45 @@ var ruleNames = []struct {
 	{"remember releases", hold.RuleReleaseRemember},
 }
 
+// TestRulesMatrix prints which classes of fault schedules show what each rule is for; docs/protocol-tests.md has its table.
 func TestRulesMatrix(t *testing.T) {
 	if *rulesSeeds == 0 {
 		t.Skip("prints a table; see -world.rules")
 	}
 	for _, r := range ruleNames {
+		if *rulesOnly != "" && !slices.Contains(strings.Split(*rulesOnly, ","), r.name) {
+			continue
+		}
+		shown := false
 		for _, c := range classes {
-			bad, first := 0, ""
-			kinds := map[string]int{}
-			for seed := range uint64(*rulesSeeds) {
-				w := plan(c, seed, r.rule)
-				if wrong := judge(c, w); len(wrong) > 0 {
-					bad++
-					if first == "" {
-						first = wrong[0]
-					}
-					for _, s := range wrong {
-						k := s
-						for i, ch := range s {
-							if ch == ' ' {
-								k = s[:i]
-								break
-							}
-						}
-						kinds[k]++
+			if *worldClass != "" && !slices.Contains(strings.Split(*worldClass, ","), c.name) {
+				continue
+			}
+			bad, first, kinds := 0, "", map[string]int{}
+			for seed := *worldFirst; seed < *worldFirst+uint64(*rulesSeeds); seed++ {
+				wrong := judge(c, plan(c, seed, r.rule))
+				if len(wrong) == 0 {
+					continue
+				}
+				if bad++; bad == 1 {
+					first = fmt.Sprint(seed)
+				}
+				seen := map[string]bool{}
+				for _, s := range wrong {
+					kind, _, _ := strings.Cut(s, " ")
+					if !seen[kind] {
+						seen[kind] = true
+						kinds[kind]++
 					}
 				}
 			}
 			if bad > 0 {
-				t.Logf("%-24s %-10s %3d of %d %v %.160s", r.name, c.name, bad, *rulesSeeds, kinds, first)
+				shown = true
+				t.Logf("| %s | %s | %d of %d | %s | %s |", r.name, c.name, bad, *rulesSeeds, strings.Trim(fmt.Sprint(kinds), "map[]"), first)
 			}
+		}
+		if !shown {
+			t.Logf("| %s | – | 0 of %d in each class | | |", r.name, *rulesSeeds)
 		}
 	}
 }
