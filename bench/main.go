@@ -24,6 +24,7 @@ func words() []word {
 	return []word{
 		{"run", "[flags]", "start the echo, Redis and a cluster, load them in turn, print the table", runWord},
 		{"faults", "[--only NAME,…] [flags]", "kill, stop, cut off and restart nodes under load, print what it has cost", faultsWord},
+		{"handoff", "[--lines N] [flags]", "fill a cluster with lines, have a node join and leave, print how long that took and froze", handoffWord},
 		{"load", "--addr HOST:PORT,… [flags]", "load servers that already run", loadWord},
 		{"cluster", "[N] [flags]", "start N (3) stint processes and keep them until Ctrl-C", clusterWord},
 		{"demo", "[flags]", "start three nodes, show that they count together, keep them until Ctrl-C", demoWord},
