@@ -15,7 +15,7 @@
 //
 //	  - Handed over (handoff.go): the receiver gets the whole copy first, as a backup does; then the partition is frozen, the last changes
 //	    and the hold go in one message, and the freeze is one round trip. Only the receiver's answer, or its announcement, proves it.
-//	  - Claimed (claim.go, vote.go): when a check finds the holder silent, its backup asks everybody who is there: who holds this, who
+//	  - Claimed (claim.go, vote.go): when a check finds the holder silent, who has the copy asks everybody who is there: who holds this, who
 //	    reaches the holder, who else claims? To answer is to promise not to claim for a while. If nobody holds it and nobody reaches the
 //	    holder, the newest copy claims, under the next epoch.
 //	  - Woken (learn.go): a node that was stopped finds its last tick too old, before it handles anything, and asks as a claimer would, with
@@ -32,8 +32,19 @@
 //     handoff brings the partition home later.
 //   - A copy with lines that were spent here (mine) is returned again when yet another member claims: the first claimer may have died
 //     with them.
-//   - A frozen sender that hears in its round that the receiver is reached and decides takes this for the receiver's answer.
+//   - A frozen sender that hears in its round that the receiver is reached and decides, under the very hold that was sent, takes this for the
+//     receiver's answer. Claims take odd epochs and handoffs even ones, so that a claim of the receiver's is never taken for it.
 //   - Rounds ask everybody whom gossip has or who was heard in the last two seconds, instead of following the views of those who answer.
+//   - Who is to claim is who has the copy, as the holder announced it, and not who the ring says: rings differ, and have members that
+//     start and may not claim yet.
+//   - Backups are numbered, and so are the answers to them and Drops: a late one is of an earlier copy.
+//   - A member that acknowledges nothing is left alone for longer each time: each try costs the time in which the other copy is not kept.
+//   - A handoff that is refused for its epoch alone is sent again at once, above it. Rounds that come to nothing, once a second for a link
+//     that is down, would outrun it else.
+//   - A round that found the holder is remembered only if the holder itself answered, or somebody who reaches it. A relay ends when it does
+//     not answer, or the holder does.
+//   - The message by which a node learns that it was stopped is dropped, as all that waits behind it is.
+//   - A node that says goodbye lets go first (Quit): the others claim at once.
 //
 // # What it does not do
 //
