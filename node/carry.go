@@ -34,6 +34,7 @@ func (n *Node) carry(effects []hold.Effect) {
 				n.parcel = nil
 			}
 			n.stats.absorbed.Add(1)
+			n.healing.merged = n.pulse.now()
 			n.news.absorbed++
 		case hold.Clear:
 			n.table.Partition(e.Partition).Clear()

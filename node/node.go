@@ -80,6 +80,7 @@ type loopState struct {
 	toldView  toldOf
 	starting  starting
 	cluster   cluster
+	healing   healing
 	forgotten map[string]bool
 	shared    shared
 	news      news

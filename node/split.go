@@ -120,7 +120,39 @@ func (c *cluster) look(now time.Time, v *members.View, heard func(name string) t
 	return nil
 }
 
-// lookForSplit publishes whether there is one.
+// mergeTime is how long, in Timers.Holds, all must have been heard again, and how long nothing may have been merged, before a side grants more
+// than its share. When a cut heals
+//
+//  1. both sides hear each other at once, and still have holders of their own, each with what its side has spent;
+//  2. within a Holds they hear of each other's holds, and the lower one steps down;
+//  3. it returns what it has spent, which takes as long as its lines.
+//
+// Who granted the whole limit at 1 would do so on both sides.
+const mergeTime = 3
+
+// healing knows since when more can be heard than the split says. It is the loop's.
+type healing struct {
+	since  time.Duration // 0: they cannot
+	merged time.Duration // when a return was last merged; 0: never
+}
+
+// over says whether s may take the place of was, nil being the whole: not before t, if more may be granted under it.
+func (h *healing) over(now, t time.Duration, s, was *split) bool {
+	if was == nil || s != nil && s.visible <= was.visible {
+		h.since = 0
+		return true
+	}
+	if h.since == 0 {
+		h.since = now
+	}
+	if now-h.since < t || h.merged != 0 && now-h.merged < t {
+		return false
+	}
+	h.since = 0
+	return true
+}
+
+// lookForSplit publishes whether there is one: at once if fewer are heard, and if more are, once what they have spent is merged.
 func (n *Node) lookForSplit() {
 	heard := func(name string) time.Time {
 		if l := n.contacts.get(name).link.Load(); l != nil {
@@ -130,11 +162,14 @@ func (n *Node) lookForSplit() {
 	}
 	s, was := n.cluster.look(time.Now(), n.view, heard, n.forgotten), n.split.Load()
 	n.stats.whole.Store(int64(len(n.cluster.whole)))
+	if !n.healing.over(n.pulse.now(), mergeTime*n.cfg.Timers.Holds, s, was) {
+		return
+	}
 	switch {
 	case s == nil && was == nil, s != nil && was != nil && *s == *was:
 		return
 	case s == nil:
-		n.log.Info("nobody is missing any more", "members", len(n.cluster.whole))
+		n.log.Info("nobody is missing any more, and what they have spent is merged", "members", len(n.cluster.whole))
 	default:
 		n.log.Warn("members are missing: on_split applies", "heard", s.visible, "of", s.whole, "on_split", n.cfg.OnSplit.String())
 	}

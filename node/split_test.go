@@ -68,6 +68,37 @@ func TestWhoBelongsToTheWholeCluster(t *testing.T) {
 	}
 }
 
+// What a side may grant falls at once, and rises once the others have been heard for a time and nothing comes in any more.
+func TestSharesRiseOnceAllIsMerged(t *testing.T) {
+	var h healing
+	two, three, whole := &split{2, 5}, &split{3, 5}, (*split)(nil)
+	for _, step := range []struct {
+		at      time.Duration
+		s, was  *split
+		merging bool
+		want    bool
+	}{
+		{1, two, whole, false, true},
+		{2, two, two, false, true},
+		{3, three, two, false, false},
+		{5, whole, two, false, false},
+		{6, whole, two, true, false}, // heard for three, but something came in
+		{8, whole, two, false, false},
+		{9, two, two, false, true}, // cut again: it begins anew
+		{10, whole, two, false, false},
+		{12, whole, two, false, false},
+		{13, whole, two, false, true},
+		{14, whole, whole, false, true},
+	} {
+		if step.merging {
+			h.merged = step.at
+		}
+		if got := h.over(step.at, 3, step.s, step.was); got != step.want {
+			t.Errorf("at %d from %v to %v: %v", step.at, step.was, step.s, got)
+		}
+	}
+}
+
 func TestShares(t *testing.T) {
 	want := func(text string) bucket.Want {
 		l, err := bucket.Parse(text)
