@@ -200,9 +200,7 @@ func TestWakeAsksFirst(t *testing.T) {
 	stopped, resume := make(chan bool), make(chan bool)
 	b.told.do(func() { close(stopped); <-resume })
 	<-stopped
-	for b.pulse.young(b.pulse.look()) {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "its last tick is old", func() bool { return !b.pulse.young(b.pulse.look()) })
 	r := transport.Request{Checks: []transport.Check{{Key: []byte(own), Limits: []transport.Limit{l}, Hits: 1}}, Deadline: time.Now().Add(20 * time.Millisecond)}
 	b.Check(&r)
 	if d := r.Decisions[0]; d.Via != transport.ViaUnavailable {
