@@ -53,6 +53,7 @@ func (n *Node) carry(effects []hold.Effect) {
 func (n *Node) gate(p int, g bucket.Gate) {
 	part := n.table.Partition(p)
 	epoch, _ := part.Epoch()
+	n.turns.Add(1)
 	part.SetState(g, epoch)
 	n.turns.Add(1)
 }
@@ -69,6 +70,7 @@ func (n *Node) own(e hold.Own) {
 	if !e.Resume || e.Flip != nil {
 		n.sent[e.Partition], n.pending[e.Partition] = nil, 0
 	}
+	n.turns.Add(1)
 	part.SetState(bucket.Open, e.Hold.Epoch)
 	n.turns.Add(1)
 	n.thawed(e.Partition)

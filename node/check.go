@@ -50,7 +50,7 @@ func (n *Node) Check(r *transport.Request) {
 // overtakes reports whether an earlier check of the request on the same key is on its way elsewhere: those on one key take effect in
 // order. It can only be so if a route or a gate has changed since the request began.
 func (n *Node) overtakes(w *work, key bucket.KeyHash, turns uint64) bool {
-	if len(w.away) == 0 || n.turns.Load() == turns {
+	if len(w.away) == 0 || n.steady(turns) {
 		return false
 	}
 	for i := range w.away {
@@ -60,6 +60,9 @@ func (n *Node) overtakes(w *work, key bucket.KeyHash, turns uint64) bool {
 	}
 	return false
 }
+
+// steady reports whether no route or gate has changed since turns was read, and none was changing then.
+func (n *Node) steady(turns uint64) bool { return turns&1 == 0 && n.turns.Load() == turns }
 
 // here decides a check at this node's own partition; false if the partition is not held here, or frozen.
 func (n *Node) here(now bucket.Instant, rt *route, c *transport.Check, key bucket.KeyHash, partition int, w *work, d *transport.Decision) bool {

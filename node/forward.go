@@ -73,7 +73,7 @@ func (n *Node) forward(r *transport.Request, w *work) {
 		for k := range w.going {
 			if g := &w.going[k]; !g.done {
 				g.sent, g.soon = unsent, false
-				if (first && n.turns.Load() == turns) || !w.waitsFor(k) {
+				if first && n.steady(turns) || !w.waitsFor(k) {
 					n.try(r, w, g, now)
 				}
 			}

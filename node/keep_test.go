@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -199,6 +200,8 @@ func TestWakeAsksFirst(t *testing.T) {
 	}
 	stopped, resume := make(chan bool), make(chan bool)
 	b.told.do(func() { close(stopped); <-resume })
+	goOn := sync.OnceFunc(func() { close(resume) })
+	defer goOn()
 	<-stopped
 	eventually(t, "its last tick is old", func() bool { return !b.pulse.young(b.pulse.look()) })
 	r := transport.Request{Checks: []transport.Check{{Key: []byte(own), Limits: []transport.Limit{l}, Hits: 1}}, Deadline: time.Now().Add(20 * time.Millisecond)}
@@ -206,7 +209,7 @@ func TestWakeAsksFirst(t *testing.T) {
 	if d := r.Decisions[0]; d.Via != transport.ViaUnavailable {
 		t.Errorf("a node that stands still decided: %+v", d)
 	}
-	close(resume)
+	goOn()
 	remembered(t, someKeys, l, a, b, c)
 	if s := b.Stats(); s.Wakes == 0 || s.Owned["reset"] != 0 {
 		t.Errorf("woke %d times, %v", s.Wakes, s.Owned)

@@ -50,7 +50,7 @@ type Node struct {
 	complete atomic.Bool // it holds what it is home to, or has waited long enough
 	draining atomic.Bool
 	routes   []atomic.Pointer[route]   // one per partition; see routes.go
-	turns    atomic.Uint64             // rises whenever a route or a gate changes
+	turns    atomic.Uint64             // rises before and after a route or a gate changes: odd while it does
 	ring     atomic.Pointer[ring.Ring] // the ring in force; nil before the first
 	split    atomic.Pointer[split]     // nil: nobody is missing
 	contacts contacts

@@ -38,6 +38,7 @@ func (n *Node) reroute(p int) {
 		}
 	}
 	if *n.routes[p].Load() != next {
+		n.turns.Add(1)
 		n.routes[p].Store(n.shared.get(next))
 		n.turns.Add(1)
 	}
