@@ -10,6 +10,7 @@ func (m *Machine) learn(i int, h Hold) {
 	}
 	p.hold, p.floor, p.rounds = h, max(p.floor, h.Epoch), 0
 	m.touch(i)
+	asked := p.promise.start == h.Start && h.Start != 0
 	if p.promise.start == h.Start {
 		p.promise = promise{} // its claimer has claimed
 	}
@@ -35,8 +36,9 @@ func (m *Machine) learn(i int, h Hold) {
 	case p.state == Returning:
 		m.stopGiving(p)
 		m.giveBack(i)
-	case p.state == Copy && p.mine && m.on(RuleReturnCopy):
-		// What was spent or restored here was returned to another holder, if to any: this one may not have got it from there.
+	case p.state == Copy && m.on(RuleReturnCopy) && (p.mine || p.keeper == m.self.Name && !asked):
+		// What was spent or restored here was returned to another holder, if to any: this one may not have got it from there. Or this
+		// node was the keeper, to which alone the partition could have been handed over: so somebody claimed who could not ask it.
 		p.state = Returning
 		p.ret = giving{}
 		m.giveBack(i)
