@@ -74,7 +74,7 @@ func handoffWord(ctx context.Context, args []string) (err error) {
 	var joined *proc.Node
 	if err := step("a node joins, until it is ready", func() (err error) {
 		if joined, err = cl.Add(); err == nil {
-			err = joined.Ready(ctx)
+			err = proc.Until(ctx, func() error { return joined.Ready(ctx) })
 		}
 		return err
 	}); err != nil {
