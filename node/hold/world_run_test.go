@@ -19,9 +19,6 @@ var (
 	worldTrace = flag.Bool("world.trace", false, "write down what happens")
 )
 
-// ordinarySeeds are what the ordinary tests run of each class: a few seconds in all.
-const ordinarySeeds = 24
-
 // TestWorld runs seeds of all classes of fault schedules and holds what comes out against the promises.
 func TestWorld(t *testing.T) {
 	seeds := *worldSeeds
@@ -56,6 +53,6 @@ func sweep(t *testing.T, c class, seeds int) {
 				seed, strings.Join(wrong, "; "), c.name, seed)
 		}
 	}
-	t.Logf("%-10s %5d runs %4d bad; %d checks, %d failed, longest wait %v; %d claims, longest freeze %v, %d histories; %s", c.name, seeds, bad, checks, failed,
+	t.Logf("| %-10s | %5d | %4d | %8d | %5d | %6v | %5d | %6v | %d | %s", c.name, seeds, bad, checks, failed,
 		longest.Round(ms), claims, freeze.Round(ms), histories, fmt.Sprint(time.Since(began).Round(ms)))
 }
