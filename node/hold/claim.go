@@ -8,7 +8,6 @@ type claim struct {
 	target Hold
 	epoch  uint64
 	sent   Age
-	again  Age // a voter is asked once more then
 	voters []voter
 }
 

@@ -49,9 +49,6 @@ func (v Version) Compare(o Version) int {
 	return cmp.Or(cmp.Compare(v.Epoch, o.Epoch), cmp.Compare(v.Start, o.Start), cmp.Compare(v.Seq, o.Seq))
 }
 
-// of reports whether the version is of this hold.
-func (v Version) of(h Hold) bool { return v.Epoch == h.Epoch && v.Start == h.Start }
-
 // A State is what a node has of a partition.
 type State uint8
 

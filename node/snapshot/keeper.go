@@ -18,8 +18,7 @@ type Keeper struct {
 	mu     sync.Mutex // one at a time; protects following fields
 	begun  bool       // there is something worth keeping: an unchanged table need not be written again
 	sum    uint64     // of what was saved last
-	took   time.Duration
-	failed bool // and it was said
+	failed bool       // and it was said
 	ended  bool
 	buf    []byte
 

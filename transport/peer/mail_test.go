@@ -131,15 +131,6 @@ func (x *mailPair) serve(sc ServerConfig) {
 	go func() { served <- s.Serve(ln) }()
 }
 
-// stop ends n1's server at once.
-func (x *mailPair) stop() {
-	x.t.Helper()
-	if err := x.server.Shutdown(x.t.Context()); err != nil {
-		x.t.Error(err)
-	}
-	<-x.served
-}
-
 // oneIs checks that there is one failure, of a kind.
 func oneIs(t *testing.T, what string, failures []error, kind error) {
 	t.Helper()
