@@ -77,7 +77,7 @@ var classes = []class{
 	}},
 	{"link", true, true, 300 * ms, func(w *world, at time.Duration) { w.oneLink(at, true) }},
 	{"oneway", true, true, 600 * ms, func(w *world, at time.Duration) { w.oneLink(at, false) }},
-	{"split", false, false, 700 * ms, func(w *world, at time.Duration) {
+	{"split", false, false, 1000 * ms, func(w *world, at time.Duration) {
 		w.forks, w.net.keep = 2, pick(w, 0, 0, .3)
 		side := w.some(w.base)
 		w.later(at, func() { w.split(side) })
