@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -27,6 +28,7 @@ type Process struct {
 	Log  string // the file that has its standard output and error
 
 	cmd  *exec.Cmd
+	told sync.Once     // to end
 	done chan struct{} // closed when it has ended and was waited for
 	err  error         // how it ended; read after done
 }
@@ -121,9 +123,10 @@ func (p *Process) Stop(timeout time.Duration) error {
 	return nil
 }
 
-// terminate tells the process to end, and lets it run if it is paused, for it could not hear otherwise.
+// terminate tells the process to end, once, for many take a second SIGTERM as haste, and lets it run if it is paused, for it could not hear
+// otherwise.
 func (p *Process) terminate() {
-	p.signal(syscall.SIGTERM)
+	p.told.Do(func() { p.signal(syscall.SIGTERM) })
 	p.signal(syscall.SIGCONT)
 }
 
