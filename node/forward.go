@@ -33,10 +33,11 @@ type going struct {
 	hint    *contact // who is said to hold it; nil: what the route says
 	through *contact // who is said to reach the holder
 	moves   int
-	silent  uint64   // epoch of the holder that did not answer, 0: none
-	holder  *contact // who was believed to hold it
-	deaf    bool     // who would claim does not answer either: this node's loop is to
-	soon    bool     // the next try need not wait
+	silent  uint64    // epoch of the holder that did not answer, 0: none
+	holder  *contact  // who was believed to hold it
+	deaf    bool      // who would claim does not answer either: this node's loop is to
+	asked   time.Time // when who would claim was first told to; zero: not yet
+	soon    bool      // the next try need not wait
 }
 
 // way is how an ask was sent.
@@ -132,7 +133,7 @@ func (n *Node) try(r *transport.Request, w *work, g *going, now bucket.Instant) 
 		}
 	}
 	if rt.epoch > g.silent {
-		g.silent, g.deaf, g.through = 0, false, nil // another holds it by now
+		g.silent, g.deaf, g.through, g.asked = 0, false, nil, time.Time{} // another holds it by now
 	}
 	g.ask.Epoch = max(g.ask.Epoch, rt.epoch)
 	g.ask.Failed, g.ask.Through = false, false
@@ -153,7 +154,7 @@ func (n *Node) try(r *transport.Request, w *work, g *going, now bucket.Instant) 
 		g.silent, g.holder = rt.epoch, rt.holder
 		n.failOver(g, rt.to)
 	case rt.way == hold.Forward && g.silent != 0:
-		n.failOver(g, n.heir(g.partition, g.holder.name))
+		n.failOver(g, rt.heir)
 	case rt.way == hold.Forward:
 		g.holder = rt.holder
 		if by := rt.holder.around(); by != nil {
@@ -162,19 +163,6 @@ func (n *Node) try(r *transport.Request, w *work, g *going, now bucket.Instant) 
 			n.sendTo(g, rt.holder, direct)
 		}
 	}
-}
-
-// heir returns who is to claim a partition when its holder does not answer; nil is this node.
-func (n *Node) heir(partition int, holder string) *contact {
-	r := n.ring.Load()
-	if r == nil {
-		return nil
-	}
-	name := r.Backup(partition, holder)
-	if name == n.cfg.Name || name == holder {
-		return nil
-	}
-	return n.contacts.get(name)
 }
 
 // failOver tells who is to claim that the holder did not answer: another member, or where that does not answer either,
@@ -219,6 +207,14 @@ func (n *Node) answered(r *transport.Request, g *going) {
 		n.moved(g)
 	case peer.Wait:
 		g.through = nil
+		if g.sent == failed {
+			// It may be that it cannot claim, or knows of nothing to claim: after a round's time this node sees to it itself.
+			if g.asked.IsZero() {
+				g.asked = time.Now()
+			} else if time.Since(g.asked) > n.cfg.Timers.Round {
+				g.deaf = true
+			}
+		}
 	case peer.Failed, peer.Unsent:
 		// A hit that is sent again may count twice, never less. What gives back must not be doubled: it is sent again only if it
 		// was not sent.

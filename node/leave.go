@@ -63,9 +63,23 @@ func (n *Node) Leave(ctx context.Context) error {
 	if n.keeper != nil {
 		n.keeper.Last()
 	}
+	n.quit()
 	goodbye := time.Second
 	if d, ok := ctx.Deadline(); ok {
 		goodbye = max(time.Until(d), 200*time.Millisecond)
 	}
 	return n.cfg.Gossip.Leave(goodbye)
+}
+
+// quit has the machine let go of what is left, before goodbye is said: others claim it as soon as they hear that, and two would decide.
+func (n *Node) quit() {
+	done := make(chan struct{})
+	n.told.do(func() {
+		n.step(hold.Quit{})
+		close(done)
+	})
+	select {
+	case <-done:
+	case <-n.stopped:
+	}
 }

@@ -14,6 +14,7 @@ type route struct {
 	start  uint64
 	epoch  uint64
 	to     *contact // Through, Failover: who is to be asked; nil is this node
+	heir   *contact // Forward: who is to claim if the holder does not answer; nil is this node
 	// claimed is when the partition was claimed without everything being sure that was spent in it; 0: it was not.
 	claimed bucket.Instant
 }
@@ -30,6 +31,9 @@ func (n *Node) reroute(p int) {
 	}
 	if r.To != "" && r.To != n.cfg.Name {
 		next.to = n.contacts.get(r.To)
+	}
+	if r.Heir != "" && r.Heir != n.cfg.Name {
+		next.heir = n.contacts.get(r.Heir)
 	}
 	if r.Claimed != 0 {
 		next.claimed = n.pulse.instantOf(r.Claimed)
