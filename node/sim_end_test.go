@@ -99,6 +99,9 @@ func (s *sim) settle(within time.Duration) {
 					s.logf("  %s: %s", x.name, x.tells(p))
 				}
 			}
+			for _, x := range s.live() {
+				s.logf("  %s sees %s", x.name, x.sees())
+			}
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -148,8 +151,36 @@ func (s *sim) verdict() {
 }
 
 func (s *sim) judged(k *simKey, b balance, wrong []string) {
+	if len(wrong) > 0 {
+		s.tell(k)
+	}
 	for _, w := range wrong {
 		s.wrong("%s of %s (%s, partition %d); may be forgotten %d, over %d, counted besides %d, refilled %d, sides %d",
 			w, k.limit.Text, k.name, k.partition, b.forgotten, b.excused, b.extra, b.refilled, s.book.sides)
+	}
+}
+
+// tell puts into the trace what every node has of a key's partition, and what callers were told around each change of its holder.
+func (s *sim) tell(k *simKey) {
+	s.logf("%s under %s, in partition %d:", k.name, k.limit.Text, k.partition)
+	for _, x := range s.live() {
+		s.logf("  %s: %s", x.name, x.tells(k.partition))
+	}
+	const around = 4
+	entries := k.entries
+	slices.SortFunc(entries, func(a, b simEntry) int { return int(a.to - b.to) })
+	last, quiet := simEntry{}, 0
+	for i := range entries {
+		e := &entries[i]
+		near := slices.ContainsFunc(entries[i:min(i+around, len(entries))], func(o simEntry) bool {
+			return o.epoch != last.epoch || o.holder != last.holder || o.how == simUnknown
+		})
+		if near {
+			quiet = 0
+		}
+		if quiet++; quiet <= around {
+			s.logf("    %v to %v: %+d at %s: %s by %s, epoch %d", e.from, e.to, e.hits, e.asked, e.how, e.holder, e.epoch)
+		}
+		last = *e
 	}
 }

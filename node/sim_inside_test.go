@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -30,4 +31,13 @@ func (x *simNode) tells(p int) string {
 	e, _ := x.explained(p)
 	rt := x.routes[p].Load()
 	return fmt.Sprintf("%+v, route %v %s epoch %d", e, rt.way, rt.name, rt.epoch)
+}
+
+// sees says what a node has heard of the others.
+func (x *simNode) sees() string {
+	var b strings.Builder
+	for _, m := range x.members.View().Members {
+		fmt.Fprintf(&b, "%s (start %d, %v, serving %v, leaving %v, ring %x) ", m.Name, m.StartID, m.State, m.Serving, m.Leaving, m.RingID)
+	}
+	return b.String()
 }

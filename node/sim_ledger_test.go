@@ -52,6 +52,8 @@ const (
 	simUnknown // no answer, or that nobody could decide: it may have been spent
 )
 
+func (a simAnswer) String() string { return [...]string{"allowed", "denied", "unknown"}[a] }
+
 // A simFault is something that happened to the cluster.
 type simFault struct {
 	at   time.Duration

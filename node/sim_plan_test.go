@@ -71,6 +71,13 @@ var simClasses = []simClass{
 	}},
 	{"link", false, 0, func(s *sim) { s.cutFor(s.start0(), true) }},
 	{"oneway", false, 0, func(s *sim) { s.cutFor(s.start0(), false) }},
+	{"twolinks", false, 0, func(s *sim) {
+		at := s.start0()
+		s.cutFor(at, s.rng.IntN(2) == 0)
+		at += s.span(0, 500*time.Millisecond)
+		both := s.rng.IntN(2) == 0
+		s.at(at, func() { s.cutLink(both) })
+	}},
 	{"linkjoin", false, 0, func(s *sim) {
 		s.at(s.start0(), s.join)
 		s.cutFor(s.start0()+s.span(0, 2*time.Second), s.rng.IntN(2) == 0)

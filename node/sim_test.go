@@ -14,7 +14,7 @@ var (
 	simSeeds = flag.Int("sim.seeds", 1, "runs of each class of TestSim")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed of TestSim")
 	simOnly  = flag.String("sim.class", simDefault, "only these classes of TestSim, separated by commas; \"\" for all")
-	simShow  = flag.Bool("sim.trace", false, "print what happened, also in runs without a fault")
+	simShow  = flag.Bool("sim.trace", false, "print what happened, also in good runs")
 )
 
 // A simClass is a kind of schedule: plan adds its steps with sim.at, and draws what differs between runs from sim.rng.
@@ -78,6 +78,7 @@ func runSim(t *testing.T, c simClass, seed uint64, sum *simSum) {
 	s.play()
 	s.heal()
 	s.settle(calmIn)
+	time.Sleep(2 * time.Second) // the last checks of before are answered
 	failed := s.book.failures()
 	time.Sleep(2 * time.Second)
 	if again := s.book.failures() - failed; again > 0 {
@@ -137,7 +138,7 @@ func (s *sim) end() {
 	if s.bad() {
 		s.t.Logf("again: go test ./node -run TestSim -sim.class %s -sim.first %d -sim.seeds 1 -sim.trace", s.class, s.seed)
 	}
-	if *simShow {
+	if *simShow || s.bad() {
 		s.trace.mu.Lock()
 		defer s.trace.mu.Unlock()
 		s.t.Log("\n" + strings.Join(s.trace.lines, "\n"))
