@@ -234,8 +234,9 @@ func (m *Machine) drop(d *Drop) {
 	i := d.Of()
 	p := &m.parts[i]
 	m.learn(i, d.Hold) // who has to return something to this holder first is no copy any more
-	if d.Hold.Compare(p.hold) >= 0 && d.Keeper != "" {
+	if d.Hold.Compare(p.hold) >= 0 && d.Keeper != "" && d.Keeper != p.keeper {
 		p.keeper = d.Keeper
+		m.touch(i)
 	}
 	if p.copy.Start == d.Hold.Start && p.round > d.Round {
 		return // it comes late: this member has been given the copy again

@@ -318,8 +318,9 @@ func (m *Machine) toldHolds(from Peer, h *Holds) {
 	m.learn(i, h.Hold)
 	switch c := cmp.Compare(0, p.hold.Compare(h.Hold)); {
 	case c == 0:
-		if h.Keeper != "" && p.state != Held && p.state != Frozen {
+		if h.Keeper != "" && h.Keeper != p.keeper && p.state != Held && p.state != Frozen {
 			p.keeper = h.Keeper
+			m.touch(i) // it is now the one to claim, too
 		}
 	case c < 0:
 		m.send(from.Name, &Holds{Part(i), p.hold, p.keeper})
