@@ -46,10 +46,13 @@ type sim struct {
 	down   map[string]bool       // silent hosts: gossip neither reaches nor leaves them
 	cut    map[[2]string]bool    // from, to
 	hosts  map[netip.Addr]string // names by address
-	apart  bool                  // the cluster is split
+	apart  int                   // parts that it is split into
 	faulty int
 	starts uint64 // start IDs given out
 }
+
+// simDelay is the least that a packet takes one way; the most is ten times that.
+const simDelay = 100 * time.Microsecond
 
 // A simNode is one run of a member.
 type simNode struct {
@@ -72,7 +75,7 @@ func newSim(t *testing.T, class string, seed uint64) *sim {
 		s.names = append(s.names, string(rune('a'+i)))
 	}
 	s.peers = peernet.New(rand.New(rand.NewPCG(seed, 2)))
-	s.peers.SetDelay(100*time.Microsecond, time.Millisecond)
+	s.peers.SetDelay(simDelay, 10*simDelay)
 	s.book = newLedger(s.hasher, simKeys)
 	s.gossip.Link(func(from, to netip.AddrPort) bool {
 		s.mu.Lock()
@@ -223,7 +226,7 @@ func (s *sim) leave(x *simNode) {
 		return
 	}
 	s.logf("leave %s", x.name)
-	if s.split() {
+	if s.parts() > 1 {
 		s.book.fault(simFault{at: s.now(), what: "leave of a side", name: x.name, whole: true})
 	}
 	x.Drain()
@@ -263,7 +266,7 @@ func (s *sim) heal() {
 	s.mu.Lock()
 	cuts := len(s.cut)
 	clear(s.cut)
-	s.apart = false
+	s.apart = 1
 	s.mu.Unlock()
 	if cuts > 0 {
 		s.logf("heal")
@@ -279,32 +282,40 @@ func (s *sim) works(a, b string) bool {
 	return !s.cut[[2]string{a, b}] && !s.cut[[2]string{b, a}]
 }
 
-// split says whether the cuts are more than relays help with: two nodes have neither a link nor one other that both have a link to.
-func (s *sim) split() bool {
-	names := s.live()
-	for _, a := range names {
-		for _, b := range names {
-			if !s.works(a.name, b.name) && !slices.ContainsFunc(names, func(r *simNode) bool {
-				return r != a && r != b && s.works(a.name, r.name) && s.works(r.name, b.name)
-			}) {
-				return true
+// parts says into how many parts that know nothing of each other the cuts take the cluster; relays help over one hop, and only those who
+// serve relay.
+func (s *sim) parts() int {
+	nodes := s.live()
+	reach := func(a, b *simNode) bool {
+		return s.works(a.name, b.name) || slices.ContainsFunc(nodes, func(r *simNode) bool {
+			return r != a && r != b && r.Phase() != Starting && s.works(a.name, r.name) && s.works(r.name, b.name)
+		})
+	}
+	// As many as can be found of whom none reaches another: no fewer than there are holders of one partition.
+	var most func(from int, picked []*simNode) int
+	most = func(from int, picked []*simNode) int {
+		best := len(picked)
+		for i := from; i < len(nodes); i++ {
+			if !slices.ContainsFunc(picked, func(p *simNode) bool { return reach(p, nodes[i]) }) {
+				best = max(best, most(i+1, append(slices.Clone(picked), nodes[i])))
 			}
 		}
+		return best
 	}
-	return false
+	return most(0, nil)
 }
 
 // parted notes a split that has come about: by a cut, or by the end of who relayed.
 func (s *sim) parted() {
-	split := s.split()
+	parts := s.parts()
 	s.mu.Lock()
-	fresh := split && !s.apart
-	s.apart = split
+	more := parts - max(s.apart, 1)
+	s.apart = max(s.apart, parts)
 	s.mu.Unlock()
-	if fresh {
-		s.logf("which is a split")
+	if more > 0 {
+		s.logf("which is a split into %d", parts)
 		s.book.fault(simFault{at: s.now(), what: "split"})
-		s.book.split()
+		s.book.split(more)
 	}
 }
 

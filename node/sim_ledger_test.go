@@ -72,6 +72,10 @@ const lossWindow = 150 * time.Millisecond
 // shadow is how long after a fault a hit may have been sent to two holders, or given back in vain.
 const shadow = 1500 * time.Millisecond
 
+// maxApart is how many parts leave so many histories that the oldest are folded into one, and what comes of them later is not counted:
+// four, and those before the split.
+const maxApart = 4
+
 func newLedger(hasher bucket.Hasher, keys int) *ledger {
 	l := &ledger{sides: 1}
 	texts := []string{"5/1h", "10/1h", "40/1h", "200/1h fixed_window", "30/1h fixed_window", "25/1h token_bucket", "20/1h token_bucket burst=60",
@@ -116,11 +120,11 @@ func (l *ledger) failures() int {
 	return l.failed
 }
 
-// split notes that the cluster has come apart once more.
-func (l *ledger) split() {
+// split notes that the cluster has come apart into so many more parts.
+func (l *ledger) split(more int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sides++
+	l.sides += int64(more)
 }
 
 func (l *ledger) fault(f simFault) {
@@ -189,6 +193,9 @@ func (l *ledger) balance(k *simKey, late time.Duration) balance {
 		if f.whole {
 			s.excuse(f, s.most)
 		}
+	}
+	if l.sides >= maxApart {
+		s.excuse(simFault{}, s.most)
 	}
 	return s
 }

@@ -101,6 +101,7 @@ func (s *sim) coda() {
 		return
 	}
 	s.logf("coda")
+	s.peers.SetDelay(simDelay, 10*simDelay) // with more, answers come too late for a round
 	silent := s.rng.IntN(2) == 0
 	s.crashOne(silent, 0)
 	s.settle(calmIn)
