@@ -126,7 +126,11 @@ func (s *sim) verdict() {
 			counted = int64(d.Current)
 		}
 		b := s.book.balance(k, s.now())
-		s.judged(k, b, b.judge(counted, s.book.sides))
+		wrong := b.judge(counted, s.book.sides)
+		if was, is, found := k.stale(); found && s.book.sides == 1 {
+			wrong = append(wrong, fmt.Sprintf("TWO HOLDERS: %s decided at epoch %d after %v, %s at epoch %d before %v", is.holder, is.epoch, is.from, was.holder, was.epoch, was.to))
+		}
+		s.judged(k, b, wrong)
 		for range 10 {
 			left := s.ask(at(), k, 0).Remaining
 			if left == 0 {
@@ -142,7 +146,7 @@ func (s *sim) verdict() {
 			}
 		}
 		b = s.book.balance(k, s.now())
-		wrong := b.judge(-1, s.book.sides)
+		wrong = b.judge(-1, s.book.sides)
 		if b.admitted < b.most-b.extra {
 			wrong = append(wrong, fmt.Sprintf("STRICT: %d admitted", b.admitted))
 		}

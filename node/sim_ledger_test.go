@@ -1,7 +1,9 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -205,6 +207,26 @@ func (s *balance) excuse(f simFault, hits int64) {
 	if !f.back {
 		s.forgotten += hits
 	}
+}
+
+// stale returns an answer of a holder after another one of a later epoch had answered already: two have decided at a time.
+func (k *simKey) stale() (was, is simEntry, found bool) {
+	decided := slices.DeleteFunc(slices.Clone(k.entries), func(e simEntry) bool { return e.how == simUnknown })
+	byEnd := slices.Clone(decided)
+	slices.SortFunc(byEnd, func(a, b simEntry) int { return cmp.Compare(a.to, b.to) })
+	slices.SortFunc(decided, func(a, b simEntry) int { return cmp.Compare(a.from, b.from) })
+	for _, e := range decided {
+		for len(byEnd) > 0 && byEnd[0].to < e.from {
+			if byEnd[0].epoch > was.epoch {
+				was = byEnd[0]
+			}
+			byEnd = byEnd[1:]
+		}
+		if e.epoch < was.epoch {
+			return was, e, true
+		}
+	}
+	return was, is, false
 }
 
 // judge says what is wrong with a key, given how many hits its holder counts in the end.

@@ -69,6 +69,23 @@ var simClasses = []simClass{
 			s.at(s.start0()+s.span(0, 3*time.Second), func() { s.pauseOne(d) })
 		}
 	}},
+	{"starve", false, 0, func(s *sim) { // only its loop gets no time
+		at := s.start0()
+		for range 4 {
+			d := s.span(60*time.Millisecond, 900*time.Millisecond)
+			s.at(at, func() { s.starveOne(d) })
+			at += d + s.span(300*time.Millisecond, 900*time.Millisecond)
+		}
+	}},
+	{"flicker", false, 0, func(s *sim) { // a link that comes and goes
+		at := s.start0()
+		for range 6 {
+			s.at(at, func() { s.cutLink(s.rng.IntN(2) == 0) })
+			at += s.span(20*time.Millisecond, 350*time.Millisecond)
+			s.at(at, s.heal)
+			at += s.span(20*time.Millisecond, 350*time.Millisecond)
+		}
+	}},
 	{"link", false, 0, func(s *sim) { s.cutFor(s.start0(), true) }},
 	{"oneway", false, 0, func(s *sim) { s.cutFor(s.start0(), false) }},
 	{"twolinks", false, 0, func(s *sim) {
@@ -184,6 +201,29 @@ func (s *sim) pauseOne(d time.Duration) {
 		return
 	}
 	s.pause(list[s.rng.IntN(len(list))], d)
+}
+
+// starveOne keeps somebody's loop from working, while all else of it goes on.
+func (s *sim) starveOne(d time.Duration) {
+	list := s.steady()
+	if len(list) < 3 {
+		return
+	}
+	x := list[s.rng.IntN(len(list))]
+	s.logf("starve %s for %v", x.name, d)
+	s.book.fault(simFault{at: s.now(), what: "starve", name: x.name, back: true, whole: s.unsettled() != ""})
+	x.stall(d)
+	// Somebody does not reach it either: who asks about that, and gets no answer, claims.
+	other := list[s.rng.IntN(len(list))]
+	if other != x {
+		s.link(other.name, x.name)
+		s.link(x.name, other.name)
+	}
+	s.later(func() {
+		time.Sleep(d)
+		s.heal()
+		s.book.fault(simFault{at: s.now(), what: "wake"})
+	})
 }
 
 // cutLink cuts a link between two nodes, one way or both.
