@@ -223,6 +223,12 @@ func (n *Node) answered(r *transport.Request, g *going) {
 			g.done = true
 			return
 		}
+		if g.sent == relaying && g.through == nil {
+			// The route itself led round: only the loop can find another way, or who is to claim.
+			if rt := n.routes[g.partition].Load(); rt.way == hold.Through {
+				n.told.checkFailed(g.partition, rt.epoch)
+			}
+		}
 		g.notAnswered()
 	default: // expired or shed: there is no time left, or no room
 		n.unavailable(c, d)

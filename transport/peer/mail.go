@@ -15,8 +15,8 @@ import (
 // knows whether it is still worth saying.
 //
 // A pipe has two lanes of mail, each with a connection and a goroutine of its own and one packet in flight. A lane pulls: it asks
-// for the next packet when the one before is answered, so that what gathers meanwhile goes together. The circuit plays no part: mail
-// is how members find out who is there.
+// for the next packet when the one before is answered, so that what gathers meanwhile goes together. An open circuit holds no
+// mail back, mail is how members find out who is there; mail that is delivered closes it.
 
 // A MailLane is one of the two lanes of mail.
 type MailLane uint8
@@ -260,6 +260,7 @@ func (l *mailLane) verdict(body, mac []byte) error {
 		if h.answerer != p.cfg.Peer.StartID {
 			return errAnswer
 		}
+		p.healthy()
 		p.heardNow()
 		return nil
 	case statusRestarted:

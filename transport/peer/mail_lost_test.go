@@ -59,10 +59,10 @@ func TestWhyMailIsNotDelivered(t *testing.T) {
 		x.mem.Heal()
 		time.Sleep(time.Second)
 
-		// The circuit of the asks plays no part.
+		// The circuit of the asks holds nothing back.
 		x.pipe.trip(errors.New("for a test"))
 		say(MailUrgent)
-		if got := x.in.got(); x.pipe.Healthy() || len(got) == 0 {
+		if got := x.in.got(); !x.pipe.Healthy() || len(got) == 0 {
 			t.Errorf("healthy %v, got %q", x.pipe.Healthy(), got)
 		}
 

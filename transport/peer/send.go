@@ -88,9 +88,14 @@ func (l *lane) send() ([]byte, Code, error) {
 		case p.cuts.Load() != cuts:
 			return nil, code, errDisconnected
 		}
-		// A relay that is late may be waiting for the holder: that says nothing of the member.
+		// A relay that is late may be waiting for the holder: that says nothing of the member. Nor does a batch that went out before the
+		// member was last heard:
+		//
+		//  1. n1 is stopped. n0's batch to it is late, and so is its mail.
+		//  2. n1 goes on, and hangs up on everybody; the mail is answered over a new connection.
+		//  3. The batch's time is over. Were the circuit to open now, checks would fail for as long as it is open, at a member that answers.
 		late := isTimeout(err)
-		blame := !late || l.id != throughLane
+		blame := !late || l.id != throughLane && p.heard.Load() <= now
 		now = p.now()
 		if try == maxTries || now >= began+int64(l.total) {
 			if blame {
