@@ -12,19 +12,21 @@ import (
 // An answer on the wire, little-endian, its entries in the order of the batch:
 //
 //	head     magic 4, status 1, lane 1, count 2, answerer's start ID 8, sender's start ID 8, sequence 8
-//	entry    code 1, via 1, zero 1, length of holder 1, granted 4, epoch of the hold 8, holder,
-//	         then if decided: the outcome of the granted if there are any, and that of the denied if there are any
+//	entry    code 1, via 1, flags 1, length of holder 1, granted 4, epoch of the hold 8, holder,
+//	         then if decided: the loan if there is one (flag 1), the outcome of the granted if there are any, and that of the denied if there are any
 //	outcome  flags 1, by 1 (255: none), states 1, zero 1, limit 4, remaining 4, current 8, reset 8, retry 8, receipt 8, shadowed 8,
 //	         then the states of all wants, if asked for
 //	state    limit 4, remaining 4, current 8, reset 8, retry 8
 //
 // Durations are microseconds: instants never travel.
 const (
-	answerMagic = 'S' | 'p'<<8 | 'a'<<16 | 1<<24
+	answerMagic = 'S' | 'p'<<8 | 'a'<<16 | frameVersion<<24
 	answerHead  = 32
 	answerSize  = 16
 	outcomeSize = 52
 	stateSize   = 32
+
+	flagLoan = 1
 
 	flagNever = 1
 	flagFull  = 2
@@ -110,10 +112,20 @@ func appendAnswer(b []byte, e *Entry, a *Answer) []byte {
 	if len(holder) > MaxName {
 		holder = ""
 	}
-	b = append(b, byte(code), byte(a.Via), 0, byte(len(holder)))
+	var loan Loan
+	var flags byte
+	if code == Decided && e.Borrow > 0 {
+		if loan = a.Loan.fit(e.Borrow); loan.Hits > 0 {
+			flags |= flagLoan
+		}
+	}
+	b = append(b, byte(code), byte(a.Via), flags, byte(len(holder)))
 	b = binary.LittleEndian.AppendUint32(b, granted)
 	b = binary.LittleEndian.AppendUint64(b, a.HoldEpoch)
 	b = append(b, holder...)
+	if loan.Hits > 0 {
+		b = appendLoan(b, &loan)
+	}
 	if code == Decided {
 		if granted > 0 {
 			b = appendOutcome(b, e, &a.Allowed)
@@ -164,9 +176,10 @@ func appendOutcome(b []byte, e *Entry, o *bucket.Outcome) []byte {
 
 // An expected answer is what the asker knows of its entry: the answer is read against it.
 type expected struct {
-	wants int
-	times uint32
-	each  bool
+	wants  int
+	times  uint32
+	each   bool
+	borrow uint32
 }
 
 // readAnswer reads the answer to one entry and returns what follows. States go into the memory of the outcomes' Each,
@@ -177,8 +190,12 @@ func readAnswer(b []byte, x expected, a *Answer, holder func([]byte) string) ([]
 		return nil, errShort
 	}
 	a.Code, a.Via = Code(b[0]), transport.Via(b[1])
-	if a.Code != Decided && a.Code != Moved && a.Code != Wait && a.Code != Failed && a.Code != Unsent || a.Via > transport.ViaUnavailable || b[2] != 0 {
+	if a.Code != Decided && a.Code != Moved && a.Code != Wait && a.Code != Failed && a.Code != Unsent || a.Via > transport.ViaUnavailable {
 		return nil, errCode
+	}
+	lent := b[2] == flagLoan
+	if b[2]&^flagLoan != 0 {
+		return nil, errFlags
 	}
 	n := int(b[3])
 	a.Granted = binary.LittleEndian.Uint32(b[4:])
@@ -198,10 +215,19 @@ func readAnswer(b []byte, x expected, a *Answer, holder func([]byte) string) ([]
 	if a.Granted > x.times || a.Code != Decided && a.Granted != 0 {
 		return nil, errGranted
 	}
+	a.Loan = Loan{}
+	if lent && (a.Code != Decided || x.borrow == 0) {
+		return nil, errLoan
+	}
 	if a.Code != Decided {
 		return b, nil
 	}
 	var err error
+	if lent {
+		if b, err = readLoan(b, x.borrow, &a.Loan); err != nil {
+			return nil, err
+		}
+	}
 	if a.Granted > 0 {
 		if b, err = readOutcome(b, x, &a.Allowed); err != nil {
 			return nil, err

@@ -42,6 +42,12 @@ type Ask struct {
 	Through bool
 	// OnSplit is that of the check.
 	OnSplit transport.OnSplit
+	// Borrow is how many hits the asker would like to be lent besides, at most MaxBorrow; 0: none. Rounded up to a power of two on the wire; of
+	// asks that fold the largest counts. Only with Hits > 0, and not with Through.
+	Borrow uint32
+	// Return says that Hits are the rest of a loan, and Receipt is the loan's. It is only good under the hold of Epoch: a
+	// later one was told that all of the loan is spent. Only with Hits < 0 and a Receipt, and not with Through.
+	Return bool
 
 	// The answer.
 	Code    Code
@@ -50,6 +56,8 @@ type Ask struct {
 	Outcome bucket.Outcome
 	// HoldEpoch is the epoch of the hold that decided, or that Moved points to.
 	HoldEpoch uint64
+	// Loan is what was lent: to this ask, or to another that it was folded with.
+	Loan Loan
 
 	call   *Call
 	ticket uint32 // odd while a pipe has the ask; see Pipe.Send
@@ -94,6 +102,10 @@ type Entry struct {
 	Failed    bool // the hold of Epoch did not answer the asker
 	Through   bool // to be relayed to the holder
 	OnSplit   transport.OnSplit
+	// Borrow is how many hits the asker would like to be lent besides, a power of two, or 0; of folded asks the most that one of them would.
+	Borrow uint32
+	// Return says that Hits are the rest of a loan: good under the hold of Epoch, and under no other.
+	Return bool
 	// Left is how long the asker goes on waiting, in milliseconds, as it was when the batch was made; of folded asks
 	// the longest. At most 65.535 s.
 	Left time.Duration
@@ -109,4 +121,6 @@ type Answer struct {
 	// were. With Times = 1 one of the two.
 	Granted         uint32
 	Allowed, Denied bucket.Outcome
+	// Loan is what was lent, at most Entry.Borrow hits for at most MaxTerm; more is cut off, and stays spent. Only with Decided.
+	Loan Loan
 }

@@ -171,8 +171,8 @@ func (c *Call) Put() {
 // reset empties the ask field by field: the ticket must never be written but by an atomic, a late answer may look at it.
 func (a *Ask) reset() {
 	a.Partition, a.Epoch, a.Wants, a.Hits, a.Receipt, a.Deadline, a.Each = 0, 0, nil, 0, 0, time.Time{}, false
-	a.Failed, a.Through, a.OnSplit = false, false, 0
-	a.Code, a.Via, a.Holder, a.Outcome, a.HoldEpoch = Pending, 0, "", bucket.Outcome{}, 0
+	a.Failed, a.Through, a.OnSplit, a.Borrow, a.Return = false, false, 0, 0, false
+	a.Code, a.Via, a.Holder, a.Outcome, a.HoldEpoch, a.Loan = Pending, 0, "", bucket.Outcome{}, 0, Loan{}
 }
 
 // post remembers an idle lane, once: a request of a hundred checks wakes a member's lane once.

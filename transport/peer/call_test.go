@@ -55,6 +55,7 @@ func TestACallStartsEmpty(t *testing.T) {
 		a.Each, a.Receipt, a.Epoch, a.Outcome.Each = true, 5, 6, c.States(2)
 		a.Code, a.Holder, a.HoldEpoch, a.Via = Moved, "n2", 9, 3
 		a.Outcome.Remaining = 7
+		a.Borrow, a.Return, a.Loan = 8, true, Loan{1, 2, 3}
 	}
 	c.Put()
 	for range 100 { // one of them is likely that call; with -race the pool drops some on purpose
@@ -62,7 +63,8 @@ func TestACallStartsEmpty(t *testing.T) {
 		for i := range c.Asks {
 			a := &c.Asks[i]
 			if a.Partition != 0 || a.Epoch != 0 || a.Wants != nil || a.Hits != 0 || a.Receipt != 0 || a.Each || !a.Deadline.IsZero() ||
-				a.Code != Pending || a.Holder != "" || a.HoldEpoch != 0 || a.Via != 0 || a.Outcome.Remaining != 0 || a.Outcome.Each != nil {
+				a.Code != Pending || a.Holder != "" || a.HoldEpoch != 0 || a.Via != 0 || a.Outcome.Remaining != 0 || a.Outcome.Each != nil ||
+				a.Borrow != 0 || a.Return || a.Loan != (Loan{}) {
 				t.Fatalf("ask %d: %+v", i, a)
 			}
 		}

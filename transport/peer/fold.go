@@ -9,7 +9,7 @@ import (
 
 // A batch is what a lane sends next: the bytes of one HTTP request, and who waits for which entry.
 //
-// Folding: asks alike are one entry with a number of times. Alike means the same bytes in all but the time left: the
+// Folding: asks alike are one entry with a number of times. Alike means the same bytes in all but the time left and the wish to borrow: the
 // same partition, epoch, lines, limits, flags and hits; and only spending folds (hits > 0), without receipt, without
 // states of all wants, and never more hits than a limit can ever allow, which are denied one by one for good.
 //
@@ -87,6 +87,7 @@ func (b *batch) add(a *Ask, deadline int64, left uint16, frame int) bool {
 			e.times++
 			setTimes(had, e.times)
 			setLeft(had, left)
+			setBorrow(had, borrowByte(a.Borrow))
 			b.next[int(e.last)-b.base] = place
 			b.next = append(b.next, -1)
 			e.last = place
@@ -140,7 +141,7 @@ func foldable(a *Ask) bool {
 	return true
 }
 
-// alike compares an entry with one that was appended last: all but times and time left.
+// alike compares an entry with one that was appended last: all but times, time left and borrow.
 func alike(had, last []byte) bool {
 	n := len(last)
 	return len(had) >= n && binary.LittleEndian.Uint32(had) == binary.LittleEndian.Uint32(last) &&

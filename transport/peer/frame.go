@@ -13,27 +13,35 @@ import (
 //
 //	head   magic 4, flags 1 (0), lane 1, count 2, cluster 8, sender's start ID 8, target's start ID 8, sequence 8,
 //	       length of the sender's name 1, name
-//	entry  partition 2, wants 1, flags 1, times 4, ms left 2, zero 2, hits 8, epoch 8, receipt 8, key 8, then the wants
+//	entry  partition 2, wants 1, flags 1, times 4, ms left 2, borrow 1 (loan.go), zero 1, hits 8, epoch 8, receipt 8, key 8, then the wants
 //	want   line 8, count 4, burst 4, algorithm 1, flags 1
 //
-// The flags of an entry are 1 all states are wanted, 2 the hold did not answer, 4 relay it, 8 and 16 what to do on a split.
+// The flags of an entry are 1 all states are wanted, 2 the hold did not answer, 4 relay it, 8 and 16 what to do on a split, 32 it returns a
+// loan.
 // The window of a limit is not there: its line's ID has it. Entries are fixed records so that two asks
 // alike are equal bytes, which is how they are folded.
 const (
-	askMagic  = 'S' | 'p'<<8 | 'q'<<16 | 1<<24
+	// frameVersion is that of all frames: batches, their answers and mail. A frame of another version is refused unread, with a status of 400. Version 2
+	// brought loans.
+	frameVersion = 2
+
+	askMagic  = 'S' | 'p'<<8 | 'q'<<16 | frameVersion<<24
 	askHead   = 41
 	entrySize = 44
 	wantSize  = 18
 
-	// Offsets into an entry: what lies between the two is what may differ between asks alike.
-	entryTimes = 4
-	entryHits  = 12
+	// Offsets into an entry: what lies between times and hits is what may differ between asks alike.
+	entryTimes  = 4
+	entryLeft   = 8
+	entryBorrow = 10
+	entryHits   = 12
 
 	flagEach    = 1
 	flagFailed  = 2
 	flagThrough = 4
 	splitShift  = 3 // two bits of transport.OnSplit
 	splitMask   = 3 << splitShift
+	flagReturn  = 32
 
 	flagShadow      = 1
 	flagCountDenied = 2
@@ -117,7 +125,8 @@ func appendEntry(b []byte, a *Ask, left uint16) []byte {
 	e[2] = byte(len(a.Wants))
 	e[3] = entryFlags(a)
 	binary.LittleEndian.PutUint32(e[entryTimes:], 1)
-	binary.LittleEndian.PutUint16(e[8:], left)
+	binary.LittleEndian.PutUint16(e[entryLeft:], left)
+	e[entryBorrow] = borrowByte(a.Borrow)
 	binary.LittleEndian.PutUint64(e[entryHits:], uint64(a.Hits))
 	binary.LittleEndian.PutUint64(e[20:], a.Epoch)
 	binary.LittleEndian.PutUint64(e[28:], uint64(a.Receipt))
@@ -153,17 +162,22 @@ func entryFlags(a *Ask) byte {
 	if a.Through {
 		flags |= flagThrough
 	}
+	if a.Return {
+		flags |= flagReturn
+	}
 	return flags
 }
 
-// setTimes and setLeft change an entry that has been appended.
+// setTimes, setLeft and setBorrow change an entry that has been appended.
 func setTimes(entry []byte, times uint32) { binary.LittleEndian.PutUint32(entry[entryTimes:], times) }
 
 func setLeft(entry []byte, left uint16) {
-	if left > binary.LittleEndian.Uint16(entry[8:]) {
-		binary.LittleEndian.PutUint16(entry[8:], left)
+	if left > binary.LittleEndian.Uint16(entry[entryLeft:]) {
+		binary.LittleEndian.PutUint16(entry[entryLeft:], left)
 	}
 }
+
+func setBorrow(entry []byte, borrow byte) { entry[entryBorrow] = max(entry[entryBorrow], borrow) }
 
 // readEntry reads one entry into e, its wants into the memory given, and returns what follows. It checks lengths and
 // flags; the rest is validAsk's.
@@ -175,14 +189,18 @@ func readEntry(b []byte, e *Entry, wants *[bucket.MaxWants]bucket.Want) ([]byte,
 	if n < 1 || n > bucket.MaxWants {
 		return nil, errWants
 	}
-	if b[3]&^(flagEach|flagFailed|flagThrough|splitMask) != 0 || b[10] != 0 || b[11] != 0 {
+	if b[3]&^(flagEach|flagFailed|flagThrough|splitMask|flagReturn) != 0 || b[11] != 0 {
 		return nil, errFlags
+	}
+	if b[entryBorrow] > maxBorrowByte {
+		return nil, errBorrow
 	}
 	e.Partition = binary.LittleEndian.Uint16(b)
 	e.Each, e.Failed, e.Through = b[3]&flagEach != 0, b[3]&flagFailed != 0, b[3]&flagThrough != 0
 	e.OnSplit = transport.OnSplit(b[3] & splitMask >> splitShift)
 	e.Times = binary.LittleEndian.Uint32(b[entryTimes:])
-	e.Left = time.Duration(binary.LittleEndian.Uint16(b[8:])) * time.Millisecond
+	e.Left = time.Duration(binary.LittleEndian.Uint16(b[entryLeft:])) * time.Millisecond
+	e.Borrow, e.Return = borrowed(b[entryBorrow]), b[3]&flagReturn != 0
 	e.Hits = int64(binary.LittleEndian.Uint64(b[entryHits:]))
 	e.Epoch = binary.LittleEndian.Uint64(b[20:])
 	e.Receipt = bucket.Receipt(binary.LittleEndian.Uint64(b[28:]))
@@ -221,6 +239,9 @@ func validBatch(b []byte, h *header, partitions int, e *Entry, wants *[bucket.Ma
 			return 0, errThrough
 		}
 		if err = validAsk(e.Partition, partitions, e.Wants, e.Hits, e.Times, e.Receipt, e.Each); err != nil {
+			return 0, err
+		}
+		if err = validLoan(e.Hits, e.Receipt, e.Borrow, e.Return, e.Through); err != nil {
 			return 0, err
 		}
 		asks += int(e.Times)

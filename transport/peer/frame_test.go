@@ -18,7 +18,12 @@ func goodBatch(n int) []byte {
 	c := GetCall(1)
 	defer c.Put()
 	for range n {
-		b = appendEntry(b, randomAsk(c, 0, r), 77)
+		a := randomAsk(c, 0, r)
+		if a.Hits > 0 && r.IntN(3) == 0 {
+			a.Borrow = uint32(1) << r.IntN(32)
+		}
+		a.Return = a.Receipt != 0 && r.IntN(2) == 0
+		b = appendEntry(b, a, 77)
 	}
 	return b
 }
@@ -56,7 +61,11 @@ func TestAnAskArrivesAsItWasSent(t *testing.T) {
 		a.Epoch, a.Receipt = r.Uint64(), 0
 		a.Failed, a.OnSplit = r.IntN(2) == 0, transport.OnSplit(r.IntN(4))
 		if a.Hits < 0 {
-			a.Receipt = bucket.Receipt(r.Uint64())
+			a.Receipt = bucket.Receipt(r.Uint64() | 1)
+			a.Return = r.IntN(2) == 0
+		}
+		if a.Hits > 0 {
+			a.Borrow = uint32(1) << r.IntN(32) * uint32(r.IntN(2))
 		}
 		b := appendHeader(nil, &header{lane: 1, count: 1, cluster: 3, start: 100, target: 200, sequence: 5, name: []byte("n0")})
 		h, got, err := readBatch(appendEntry(b, a, 1234))
@@ -66,7 +75,8 @@ func TestAnAskArrivesAsItWasSent(t *testing.T) {
 		if h.lane != 1 || h.cluster != 3 || h.start != 100 || h.target != 200 || h.sequence != 5 || string(h.name) != "n0" {
 			t.Fatalf("%+v", h)
 		}
-		want := Entry{Partition: a.Partition, Epoch: a.Epoch, Wants: a.Wants, Hits: a.Hits, Times: 1, Receipt: a.Receipt, Each: a.Each, Failed: a.Failed, OnSplit: a.OnSplit, Left: 1234 * time.Millisecond}
+		want := Entry{Partition: a.Partition, Epoch: a.Epoch, Wants: a.Wants, Hits: a.Hits, Times: 1, Receipt: a.Receipt, Each: a.Each, Failed: a.Failed, OnSplit: a.OnSplit,
+			Borrow: a.Borrow, Return: a.Return, Left: 1234 * time.Millisecond}
 		if !reflect.DeepEqual(got[0], want) {
 			t.Fatalf("got %+v\nwant %+v", got[0], want)
 		}
@@ -84,6 +94,7 @@ func TestAnAnswerArrivesAsItWasSent(t *testing.T) {
 		if e.Each {
 			e.Times = 1
 		}
+		e.Borrow = uint32(1) << r.IntN(32) * uint32(r.IntN(2))
 		outcome := func(allowed bool) bucket.Outcome {
 			o := bucket.Outcome{Allowed: allowed, Never: r.IntN(2) == 0, Full: r.IntN(2) == 0, By: r.IntN(wants+1) - 1, State: state(),
 				Receipt: bucket.Receipt(r.Uint64()), Shadowed: r.Uint64() & wantMask(wants), Each: []bucket.State{}}
@@ -105,6 +116,9 @@ func TestAnAnswerArrivesAsItWasSent(t *testing.T) {
 			if a.Granted < e.Times {
 				a.Denied = outcome(false)
 			}
+			if e.Borrow > 0 && r.IntN(2) == 0 {
+				a.Loan = Loan{1 + r.Uint32N(e.Borrow), time.Duration(1+r.IntN(1e6)) * time.Microsecond, bucket.Receipt(r.Uint64())}
+			}
 		}
 		b := appendAnswer(nil, &e, &a)
 		if most := longestAnswer(wants, e.Each); len(b) > most {
@@ -112,7 +126,8 @@ func TestAnAnswerArrivesAsItWasSent(t *testing.T) {
 		}
 		var got Answer
 		got.Allowed.Each, got.Denied.Each = make([]bucket.State, 0, 64), make([]bucket.State, 0, 64)
-		rest, err := readAnswer(b, expected{wants, e.Times, e.Each}, &got, func(b []byte) string { return string(b) })
+		got.Loan = Loan{5, 5, 5} // of the entry before
+		rest, err := readAnswer(b, expected{wants, e.Times, e.Each, e.Borrow}, &got, func(b []byte) string { return string(b) })
 		if err != nil || len(rest) != 0 {
 			t.Fatalf("%v, %d bytes left of %+v", err, len(rest), a)
 		}
@@ -133,7 +148,7 @@ func TestAStrayAnswerIsMadeHarmless(t *testing.T) {
 		{Code: Decided, Denied: bucket.Outcome{By: -7, Each: make([]bucket.State, 3)}},
 	} {
 		var got Answer
-		rest, err := readAnswer(appendAnswer(nil, &e, &a), expected{1, 1, false}, &got, func(b []byte) string { return string(b) })
+		rest, err := readAnswer(appendAnswer(nil, &e, &a), expected{1, 1, false, 0}, &got, func(b []byte) string { return string(b) })
 		if err != nil || len(rest) != 0 {
 			t.Errorf("%+v: %v", a, err)
 		}
@@ -173,7 +188,8 @@ func TestEachRuleOfAFrame(t *testing.T) {
 		{"month", func(a *Ask) { a.Wants[0] = month }, as, nil},
 		{"folded", func(a *Ask) {}, bytesAt(head+4, 255), nil},
 		{"magic", func(a *Ask) {}, bytesAt(0, 'G', 'E', 'T'), errMagic},
-		{"version", func(a *Ask) {}, bytesAt(3, 2), errMagic},
+		{"an earlier version", func(a *Ask) {}, bytesAt(3, 1), errMagic},
+		{"a later version", func(a *Ask) {}, bytesAt(3, 3), errMagic},
 		{"flags of the batch", func(a *Ask) {}, bytesAt(4, 1), errFlags},
 		{"lane", func(a *Ask) {}, bytesAt(5, MaxLanes), errLane},
 		{"no entries", func(a *Ask) {}, bytesAt(6, 0), errEntries},
@@ -184,12 +200,22 @@ func TestEachRuleOfAFrame(t *testing.T) {
 		{"no wants", func(a *Ask) {}, bytesAt(head+2, 0), errWants},
 		{"too many wants", func(a *Ask) {}, bytesAt(head+2, 65), errWants},
 		{"more wants than bytes", func(a *Ask) {}, bytesAt(head+2, 2), errShort},
-		{"flags of an entry", func(a *Ask) {}, bytesAt(head+3, 32), errFlags},
+		{"flags of an entry", func(a *Ask) {}, bytesAt(head+3, 64), errFlags},
 		{"to be relayed, in another lane", func(a *Ask) { a.Through = true }, as, errThrough},
 		{"not to be relayed, in that lane", func(a *Ask) {}, bytesAt(5, throughLane), errThrough},
 		{"to be relayed", func(a *Ask) { a.Through = true }, bytesAt(5, throughLane), nil},
 		{"flags of a want", func(a *Ask) {}, bytesAt(head+entrySize+17, 4), errFlags},
-		{"zero bytes", func(a *Ask) {}, bytesAt(head+10, 1), errFlags},
+		{"zero byte", func(a *Ask) {}, bytesAt(head+11, 1), errFlags},
+		{"to borrow", func(a *Ask) { a.Borrow = 100 }, as, nil},
+		{"to borrow most", func(a *Ask) { a.Borrow = 1<<32 - 1 }, as, nil},
+		{"to borrow more", func(a *Ask) {}, bytesAt(head+entryBorrow, maxBorrowByte+1), errBorrow},
+		{"to borrow for a peek", func(a *Ask) { a.Borrow, a.Hits = 1, 0 }, as, errBorrow},
+		{"to borrow for giving back", func(a *Ask) { a.Borrow, a.Hits = 1, -1 }, as, errBorrow},
+		{"to borrow through another", func(a *Ask) { a.Borrow, a.Through = 1, true }, bytesAt(5, throughLane), errBorrow},
+		{"to return", func(a *Ask) { a.Hits, a.Receipt, a.Return = -1, 5, true }, as, nil},
+		{"to return by spending", func(a *Ask) { a.Return = true }, as, errReturn},
+		{"to return without a receipt", func(a *Ask) { a.Hits, a.Return = -1, true }, as, errReturn},
+		{"to return through another", func(a *Ask) { a.Hits, a.Receipt, a.Return, a.Through = -1, 5, true, true }, bytesAt(5, throughLane), errReturn},
 		{"trailing bytes", func(a *Ask) {}, func(b []byte) []byte { return append(b, 0) }, errTrail},
 		{"cut off", func(a *Ask) {}, func(b []byte) []byte { return b[:len(b)-1] }, errShort},
 		{"partition of another key", func(a *Ask) { a.Partition = 8 }, as, errPartition},
@@ -218,7 +244,7 @@ func TestEachRuleOfAFrame(t *testing.T) {
 
 // longestAnswer returns the most bytes that an entry's answer takes.
 func longestAnswer(wants int, each bool) int {
-	n := answerSize + MaxName + 2*outcomeSize
+	n := answerSize + MaxName + loanSize + 2*outcomeSize
 	if each {
 		n += wants * stateSize // such an entry does not fold, and has one outcome
 	}
@@ -236,14 +262,15 @@ func TestNoAnswerIsTooLong(t *testing.T) {
 
 // TestEachRuleOfAnAnswer breaks a good answer at one place at a time.
 func TestEachRuleOfAnAnswer(t *testing.T) {
-	e := Entry{Wants: make([]bucket.Want, 2), Times: 1, Each: true}
+	e := Entry{Wants: make([]bucket.Want, 2), Times: 1, Each: true, Borrow: 256}
 	good := func() []byte {
-		a := Answer{Code: Decided, Granted: 1, Holder: "n2", Allowed: bucket.Outcome{By: 1, Each: make([]bucket.State, 2)}}
+		a := Answer{Code: Decided, Granted: 1, Holder: "n2", Loan: Loan{256, 100 * time.Microsecond, 9}, Allowed: bucket.Outcome{By: 1, Each: make([]bucket.State, 2)}}
 		b := appendAnswerHeader(nil, &answerHeader{status: statusDone, count: 1, answerer: 1, start: 2, sequence: 3})
 		return appendAnswer(b, &e, &a)
 	}
 	far := []byte{0, 0, 0, 0, 0, 0, 0, 1}
-	entry, outcome := answerHead, answerHead+answerSize+2
+	entry, loan := answerHead, answerHead+answerSize+2
+	outcome := loan + loanSize
 	for _, x := range []struct {
 		what string
 		at   int
@@ -260,7 +287,14 @@ func TestEachRuleOfAnAnswer(t *testing.T) {
 		{"unknown code", entry, []byte{byte(Unsent) + 1}, errCode},
 		{"shed", entry, []byte{byte(Shed)}, errCode},
 		{"unknown via", entry + 1, []byte{6}, errCode},
-		{"zero byte", entry + 2, []byte{1}, errCode},
+		{"flags of an entry", entry + 2, []byte{3}, errFlags},
+		{"no loan", entry + 2, []byte{0}, errTrail},
+		{"a loan where moved", entry, []byte{byte(Moved), 0, 1, 2, 0}, errLoan},
+		{"a loan of nothing", loan, []byte{0, 0}, errLoan},
+		{"a loan of more than was asked for", loan, []byte{1, 1}, errLoan},
+		{"a loan for no time", loan + 4, []byte{0, 0, 0, 0}, errLoan},
+		{"a loan for too long", loan + 4, []byte{0x41, 0x42, 0x0f}, errLoan},
+		{"a loan for the longest", loan + 4, []byte{0x40, 0x42, 0x0f}, nil},
 		{"long holder", entry + 3, []byte{65}, errCode},
 		{"more granted than asked", entry + 4, []byte{2}, errGranted},
 		{"granted where moved", entry, []byte{byte(Moved)}, errGranted},
@@ -281,7 +315,10 @@ func TestEachRuleOfAnAnswer(t *testing.T) {
 			got.Allowed.Each = make([]bucket.State, 0, 64)
 			rest, err := readAnswerHeader(b[:len(b)-cut], &h)
 			if err == nil {
-				_, err = readAnswer(rest, expected{2, 1, true}, &got, func(b []byte) string { return string(b) })
+				rest, err = readAnswer(rest, expected{2, 1, true, 256}, &got, func(b []byte) string { return string(b) })
+				if err == nil && len(rest) != 0 {
+					err = errTrail // as the lane says
+				}
 			}
 			if cut == 0 && err != x.err || cut == 1 && err == nil {
 				t.Errorf("%s, %d cut off: %v, not %v", x.what, cut, err, x.err)
@@ -335,7 +372,7 @@ func FuzzBatch(f *testing.F) {
 		for i := range entries {
 			x := &entries[i]
 			at := len(again)
-			again = appendEntry(again, &Ask{Partition: x.Partition, Epoch: x.Epoch, Wants: x.Wants, Hits: x.Hits, Receipt: x.Receipt, Each: x.Each, Failed: x.Failed, Through: x.Through, OnSplit: x.OnSplit}, uint16(x.Left/time.Millisecond))
+			again = appendEntry(again, &Ask{Partition: x.Partition, Epoch: x.Epoch, Wants: x.Wants, Hits: x.Hits, Receipt: x.Receipt, Each: x.Each, Failed: x.Failed, Through: x.Through, OnSplit: x.OnSplit, Borrow: x.Borrow, Return: x.Return}, uint16(x.Left/time.Millisecond))
 			setTimes(again[at:], x.Times)
 		}
 		if !bytes.Equal(b, again) {
@@ -349,13 +386,15 @@ func FuzzAnswer(f *testing.F) {
 	a := Answer{Code: Decided, Granted: 2, Holder: "n2", Allowed: bucket.Outcome{By: 1, Shadowed: 2}}
 	body := appendAnswerHeader(nil, &answerHeader{status: statusDone, count: 1, answerer: 1, start: 2, sequence: 3})
 	body = appendAnswer(body, &e, &a)
-	f.Add(body, uint8(2), uint32(3), false)
+	f.Add(body, uint8(2), uint32(3), false, uint8(0))
+	e.Borrow, a.Loan = 64, Loan{50, time.Second, 7}
+	f.Add(appendAnswer(body[:answerHead:answerHead], &e, &a), uint8(2), uint32(3), false, borrowByte(64))
 	e.Times, e.Each, a.Granted = 1, true, 0
 	a.Denied.Each = make([]bucket.State, 2)
-	f.Add(appendAnswer(body[:answerHead:answerHead], &e, &a), uint8(2), uint32(1), true)
-	f.Add([]byte("Spa\x01"), uint8(1), uint32(1), true)
-	f.Fuzz(func(t *testing.T, b []byte, wants uint8, times uint32, each bool) {
-		x := expected{1 + int(wants)%bucket.MaxWants, 1 + times%MaxTimes, each}
+	f.Add(appendAnswer(body[:answerHead:answerHead], &e, &a), uint8(2), uint32(1), true, borrowByte(64))
+	f.Add([]byte("Spa\x02"), uint8(1), uint32(1), true, uint8(0))
+	f.Fuzz(func(t *testing.T, b []byte, wants uint8, times uint32, each bool, borrow uint8) {
+		x := expected{1 + int(wants)%bucket.MaxWants, 1 + times%MaxTimes, each, borrowed(borrow % (maxBorrowByte + 1))}
 		if each {
 			x.times = 1
 		}
@@ -367,7 +406,7 @@ func FuzzAnswer(f *testing.F) {
 			for i := 0; err == nil && i < h.count; i++ {
 				ans.Allowed.Each, ans.Denied.Each = room[0][:0], room[1][:0]
 				rest, err = readAnswer(rest, x, &ans, func([]byte) string { return "n" })
-				if err == nil && (ans.Granted > x.times || ans.Allowed.By >= x.wants || ans.Denied.By >= x.wants) {
+				if err == nil && (ans.Granted > x.times || ans.Allowed.By >= x.wants || ans.Denied.By >= x.wants || ans.Loan.Hits > x.borrow || ans.Loan.Term > MaxTerm) {
 					t.Fatalf("%+v", ans)
 				}
 			}

@@ -231,19 +231,22 @@ func (l *lane) answer(body []byte) (err error) {
 	for i := range l.batch.entries {
 		e := &l.batch.entries[i]
 		l.ans.Allowed.Each, l.ans.Denied.Each = l.each[0][:0], l.each[1][:0]
-		body, err = readAnswer(body, expected{int(e.wants), e.times, e.each}, &l.ans, l.p.intern)
+		asked := borrowed(l.batch.buf[int(e.at)+entryBorrow])
+		body, err = readAnswer(body, expected{int(e.wants), e.times, e.each, asked}, &l.ans, l.p.intern)
 		if err != nil {
 			return err
 		}
 		if l.ans.Code == Decided {
 			l.ans.Holder = l.p.cfg.Peer.Name
 		}
+		loan := l.ans.Loan
 		var k uint32
 		for at := e.first; at >= 0; at = l.batch.next[int(at)-l.batch.base] {
 			s := &l.flight[at]
 			if s.claim() {
 				a := s.a
 				a.Via, a.Holder, a.HoldEpoch = l.ans.Via, l.ans.Holder, l.ans.HoldEpoch
+				a.Loan, loan = loan, Loan{}
 				if l.ans.Code == Decided {
 					e.handBack(k, &l.ans, &a.Outcome)
 				}
@@ -253,6 +256,12 @@ func (l *lane) answer(body []byte) (err error) {
 				late++
 			}
 			k++
+		}
+		if l.ans.Loan.Hits > 0 {
+			l.p.stats.Loans.Add(1)
+			if loan.Hits > 0 {
+				l.p.stats.LoansLost.Add(1)
+			}
 		}
 	}
 	if late > 0 {

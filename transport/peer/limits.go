@@ -35,6 +35,11 @@ const (
 	maxHead = 4096
 	// maxSpan bounds the durations of an answer: the longest window is 366 days.
 	maxSpan = 367 * 24 * time.Hour
+	// MaxBorrow is the most hits that an ask can borrow: what the largest power of two says that a limit's count has room for.
+	MaxBorrow = 1 << (maxBorrowByte - 1)
+	// MaxTerm is the longest term of a loan. Holders lend for some 100 ms; who believed in a longer one would hand out hits after
+	// the slot that they were charged to.
+	MaxTerm = time.Second
 	// maxLeft is the longest time left that an entry can name, in milliseconds (about 65 s; callers wait at most 10).
 	maxLeft = 1<<16 - 1
 )

@@ -46,7 +46,7 @@ func (l MailLane) String() string {
 // Sequences of a lane rise, also from one pipe to the next (lanesMade): what comes after a later one was given up by its sender, or
 // is a recording.
 const (
-	mailMagic = 'S' | 'p'<<8 | 'm'<<16 | 1<<24
+	mailMagic = 'S' | 'p'<<8 | 'm'<<16 | frameVersion<<24
 	mailHead  = 41
 )
 

@@ -139,7 +139,7 @@ func fill(c *Call, i int, key uint64, hits int64, wants ...bucket.Want) *Ask {
 	a.Wants = append(c.Wants(len(wants))[:0], wants...)
 	a.Partition = uint16(key % partitions)
 	a.Hits, a.Each, a.Receipt, a.Epoch = hits, false, 0, 0
-	a.Failed, a.Through, a.OnSplit = false, false, 0
+	a.Failed, a.Through, a.OnSplit, a.Borrow, a.Return = false, false, 0, 0, false
 	a.Deadline = time.Now().Add(10 * time.Second)
 	return a
 }

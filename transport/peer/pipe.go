@@ -175,8 +175,12 @@ func NewPipe(cfg PipeConfig) (*Pipe, error) {
 // Moved, Wait, Expired, Failed, Unsent or Shed; the last three may be its Code already when Send returns. An ask that was
 // answered with anything but Expired may be sent again before the call is put back, by any pipe. After Failed it may count twice.
 func (p *Pipe) Send(a *Ask) {
-	a.Code = Pending
-	if err := validAsk(a.Partition, p.cfg.Hello.Partitions, a.Wants, a.Hits, 1, a.Receipt, a.Each); err != nil {
+	a.Code, a.Loan = Pending, Loan{}
+	err := validAsk(a.Partition, p.cfg.Hello.Partitions, a.Wants, a.Hits, 1, a.Receipt, a.Each)
+	if err == nil {
+		err = validLoan(a.Hits, a.Receipt, a.Borrow, a.Return, a.Through)
+	}
+	if err != nil {
 		// One bad entry would have the whole batch refused.
 		if p.stats.Invalid.Add(1) == 1 {
 			p.log.Error("an ask was not sent; later ones like it are only counted", "err", err)

@@ -13,6 +13,8 @@ type PipeStats struct {
 	Failed    atomic.Uint64 // asks that failed, sent or not
 	Invalid   atomic.Uint64 // asks that no server would accept: a mistake of the node
 	Late      atomic.Uint64 // answers that came after the deadline
+	Loans     atomic.Uint64 // loans that arrived
+	LoansLost atomic.Uint64 // of those, loans for which nobody waited any more
 	Downs     atomic.Uint64 // times a pipe went from healthy to down
 	BytesOut  atomic.Uint64
 	BytesIn   atomic.Uint64
