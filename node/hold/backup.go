@@ -1,5 +1,7 @@
 package hold
 
+import "math"
+
 // keeping is the holder's side of a backup: who is to have the copy, and how far it is.
 type keeping struct {
 	to     string
@@ -42,6 +44,9 @@ func (m *Machine) backUp(i int, seq uint64) {
 		to = m.target(i)
 	}
 	if to == "" {
+		if m.cfg.NoBackups {
+			m.dropAll(i)
+		}
 		return
 	}
 	if k == nil || k.to != to || k.start != m.start(to) {
@@ -213,6 +218,25 @@ func (m *Machine) backedUp(from Peer, r *BackedUp) {
 		m.dropOlds(i, k.to)
 	}
 	m.handOver(i)
+}
+
+// dropAll is for a node that keeps no backups: a copy that a handoff was made with, or was to be made with, is not needed any more, and
+// after a crash would be claimed for the newest there is.
+func (m *Machine) dropAll(i int) {
+	p := &m.parts[i]
+	if k := p.keeping; k != nil {
+		m.calmDown(i, k)
+		p.olds, p.keeping = with(p.olds, k.to), nil
+	}
+	if len(p.olds) == 0 {
+		return
+	}
+	p.keeper = ""
+	m.tell(i)
+	for _, o := range p.olds {
+		m.send(o, &Drop{Part(i), p.hold, math.MaxUint64, m.round, ""})
+	}
+	p.olds = nil
 }
 
 func (m *Machine) dropOlds(i int, but string) {

@@ -15,6 +15,7 @@ type Config struct {
 	Partitions int
 	Timers     Timers
 	Rand       *rand.Rand // spreads retries; nil: seeded by the start ID
+	NoBackups  bool       // copies are made for handoffs only: a crash forgets what the holder had
 	Off        Rules      // rules that are not kept, for tests that show what they are for
 }
 
@@ -438,7 +439,7 @@ func (m *Machine) Counts() Counts {
 }
 
 func (m *Machine) pending(p *part) bool {
-	return (p.state == Held || p.state == Frozen) && (p.keeping == nil || !p.keeping.whole) && len(m.names) > 0
+	return !m.cfg.NoBackups && (p.state == Held || p.state == Frozen) && (p.keeping == nil || !p.keeping.whole) && len(m.names) > 0
 }
 
 // Left reports whether a leaving node has nothing more to hand over, or nobody to hand it to.

@@ -183,9 +183,12 @@ func (m *Machine) asks(p *part, target Hold) []string {
 	return list
 }
 
-// target returns who is to have the copy of a partition that is held here.
+// target returns who is to have the copy of a partition that is held here, "" for nobody.
 func (m *Machine) target(i int) string {
 	home := m.home(i)
+	if m.cfg.NoBackups && home == m.self.Name && !m.leaving {
+		return ""
+	}
 	if home != m.self.Name && m.willing(home) && m.on(RuleRemoteHome) {
 		return home
 	}
