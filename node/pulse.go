@@ -52,7 +52,10 @@ func (p *pulse) instantOf(at time.Duration) bucket.Instant {
 }
 
 // begin is called as a tick begins; what it returns is published once the tick is over.
-func (p *pulse) begin() (bucket.Instant, int64) { return p.clock.Now(), time.Now().UnixNano() }
+func (p *pulse) begin() (bucket.Instant, int64) {
+	t := time.Now()
+	return p.clock.At(t), t.UnixNano()
+}
 
 func (p *pulse) publish(at bucket.Instant, wall int64) {
 	p.wall.Store(wall)
@@ -60,13 +63,13 @@ func (p *pulse) publish(at bucket.Instant, wall int64) {
 }
 
 // look returns the present instant for a request or a batch. Where the wall clock says that the last tick is old, it
-// takes the tick back, for all who are asking.
+// takes the tick back, for all who are asking. It reads the clocks once, both of them: a moment is the wall clock's and the monotonic one's.
 func (p *pulse) look() bucket.Instant {
-	now := p.clock.Now()
-	if last := p.last.Load(); last != 0 && time.Now().UnixNano()-p.wall.Load() > int64(p.gap) {
+	t := time.Now()
+	if last := p.last.Load(); last != 0 && t.UnixNano()-p.wall.Load() > int64(p.gap) {
 		p.last.CompareAndSwap(last, 0)
 	}
-	return now
+	return p.clock.At(t)
 }
 
 // young reports whether the last tick is young enough to decide by, at an instant that look has returned.

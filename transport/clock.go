@@ -36,3 +36,8 @@ func (c *Clock) Off() time.Duration {
 func (c *Clock) Now() bucket.Instant {
 	return c.base + bucket.Instant(time.Since(c.start)/time.Microsecond)
 }
+
+// At returns the instant of a moment that time.Now has told, for who needs the moment for something else as well.
+func (c *Clock) At(t time.Time) bucket.Instant {
+	return c.base + bucket.Instant(t.Sub(c.start)/time.Microsecond)
+}

@@ -12,6 +12,9 @@ func TestAClockThatTheWallClockHasLeft(t *testing.T) {
 		c := NewClock()
 		began := c.Now()
 		time.Sleep(time.Hour)
+		if now, at := c.Now(), c.At(time.Now()); now != at {
+			t.Errorf("now is %d, and %d by a moment that was read", now, at)
+		}
 		if passed := time.Duration(c.Now()-began) * time.Microsecond; passed != time.Hour || c.Off() != 0 {
 			t.Errorf("%v passed in an hour, %v off", passed, c.Off())
 		}
