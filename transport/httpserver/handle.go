@@ -23,9 +23,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	// does not recover by itself.
 	defer func() {
 		if p := recover(); p != nil {
-			s.panics.Add(1)
-			s.log.Error("a request ran into a bug; please report it", "path", string(ctx.Path()), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			door.Refuse(ctx, &transport.Problem{Status: fasthttp.StatusInternalServerError, Detail: "a bug in the server; it has been logged", Check: -1})
+			door.Refuse(ctx, s.bug(ctx.Path(), p))
 			ctx.SetConnectionClose()
 		}
 	}()
@@ -41,6 +39,13 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if s.draining.Load() {
 		ctx.SetConnectionClose()
 	}
+}
+
+// bug counts and logs a panic, and returns what its request is answered with.
+func (s *Server) bug(path []byte, p any) *transport.Problem {
+	s.panics.Add(1)
+	s.log.Error("a request ran into a bug; please report it", "path", string(path), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	return &transport.Problem{Status: fasthttp.StatusInternalServerError, Detail: "a bug in the server; it has been logged", Check: -1}
 }
 
 // malformedRequest answers what could not be read as a request; fasthttp closes the connection after it.

@@ -25,7 +25,8 @@ const MaxHeader = 16 << 10
 type Config struct {
 	// Routes are the doors by their exact path: native.Path, forwardauth.Path.
 	Routes map[string]fasthttp.RequestHandler
-	// ReadTimeout bounds the arrival of one request, from its first byte. Default 10 s: a 1 MiB batch over a slow link.
+	// ReadTimeout bounds the arrival of one request, from its first byte. Default 10 s: a 1 MiB batch over a slow link. All three
+	// timeouts are kept to an eighth of the shortest, and are never early.
 	ReadTimeout time.Duration
 	// WriteTimeout bounds the sending of one answer. Default 10 s.
 	WriteTimeout time.Duration
@@ -48,6 +49,7 @@ type Server struct {
 	known  string // the routes, for who looks elsewhere
 	log    *slog.Logger
 	bodies bodies
+	slack  time.Duration // how late deadlines may be
 
 	draining                    atomic.Bool
 	malformed, notFound, panics atomic.Uint64
@@ -63,19 +65,21 @@ func New(c Config) *Server {
 		known:  strings.Join(slices.Sorted(maps.Keys(c.Routes)), ", "),
 		log:    c.Log,
 	}
-	read := or(c.ReadTimeout, 10*time.Second)
+	read, write, idle := or(c.ReadTimeout, 10*time.Second), or(c.WriteTimeout, 10*time.Second), or(c.IdleTimeout, 2*time.Minute)
+	s.slack = min(read, write, idle) / 8
 	s.bodies.most = or(c.BodyMemory, 64<<20)
 	s.bodies.claims = make(map[*fasthttp.RequestHeader]claim)
-	s.bodies.stale = read + time.Second
+	s.bodies.stale = read + s.slack + time.Second
 	s.fast = &fasthttp.Server{
 		Handler:        s.handle,
 		HeaderReceived: s.bodies.received,
 		ErrorHandler:   s.malformedRequest,
+		ConnState:      s.state,
 		Logger:         logger{c.Log},
 
 		ReadTimeout:  read,
-		WriteTimeout: or(c.WriteTimeout, 10*time.Second),
-		IdleTimeout:  or(c.IdleTimeout, 2*time.Minute),
+		WriteTimeout: write,
+		IdleTimeout:  idle,
 
 		MaxRequestBodySize: transport.MaxRequest,
 		ReadBufferSize:     MaxHeader,
@@ -87,7 +91,6 @@ func New(c Config) *Server {
 		NoDefaultContentType:         true,
 		SecureErrorLogMessage:        true,
 		CloseOnShutdown:              true,
-		TCPKeepalive:                 true,
 	}
 	return s
 }
@@ -102,7 +105,7 @@ func or[T time.Duration | int](v, otherwise T) T {
 // Serve accepts connections from the listener until Shutdown, and then returns nil. It may be called for several
 // listeners.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.fast.Serve(l); err != nil {
+	if err := s.fast.Serve(listener{l, s}); err != nil {
 		return fmt.Errorf("serve checks on %s: %w", l.Addr(), err)
 	}
 	return nil
@@ -129,6 +132,7 @@ func (s *Server) Drain(ctx context.Context) {
 // Shutdown stops taking connections, lets the requests that are being answered finish, closes idle connections, and
 // returns when all are gone or ctx is done, with ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.draining.Store(true)
 	if err := s.fast.ShutdownWithContext(ctx); err != nil {
 		return fmt.Errorf("wait for %d connections to finish: %w", s.fast.GetOpenConnectionsCount(), err)
 	}

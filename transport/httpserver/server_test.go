@@ -443,7 +443,7 @@ func FuzzServer(f *testing.F) {
 	f.Add([]byte("GET //v1//check/../check?%zz HTTP/1.0\r\n\r\n"))
 	s := New(Config{Routes: map[string]fasthttp.RequestHandler{native.Path: native.New(native.Config{Checker: yes{}}).Handle}})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		c := &conn{in: bytes.NewReader(raw)}
+		c := &said{in: bytes.NewReader(raw)}
 		_ = s.fast.ServeConn(c)
 		if s.Stats().Panics > 0 {
 			t.Fatal("a panic")
@@ -454,17 +454,17 @@ func FuzzServer(f *testing.F) {
 	})
 }
 
-// conn is a connection that has said all it will say.
-type conn struct {
+// said is a connection that has said all it will say.
+type said struct {
 	in  *bytes.Reader
 	out bytes.Buffer
 }
 
-func (c *conn) Read(b []byte) (int, error)       { return c.in.Read(b) }
-func (c *conn) Write(b []byte) (int, error)      { return c.out.Write(b) }
-func (c *conn) Close() error                     { return nil }
-func (c *conn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
-func (c *conn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-func (c *conn) SetDeadline(time.Time) error      { return nil }
-func (c *conn) SetReadDeadline(time.Time) error  { return nil }
-func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+func (c *said) Read(b []byte) (int, error)       { return c.in.Read(b) }
+func (c *said) Write(b []byte) (int, error)      { return c.out.Write(b) }
+func (c *said) Close() error                     { return nil }
+func (c *said) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c *said) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c *said) SetDeadline(time.Time) error      { return nil }
+func (c *said) SetReadDeadline(time.Time) error  { return nil }
+func (c *said) SetWriteDeadline(time.Time) error { return nil }
