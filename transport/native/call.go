@@ -15,6 +15,7 @@ type call struct {
 	door     *Door
 	policies []*policy.Policy // those in force when the request came
 	now      bucket.Instant   // when the policies were asked
+	came     time.Time        // when the request was there
 
 	// What was read.
 	at      int // index of the check that is being read, −1 outside of them: whom an error is about
@@ -27,6 +28,10 @@ type call struct {
 	attrs map[string]string // the attributes of the check being read
 	plans []*policy.Plan    // the first planned of them are in use
 	plan  int
+
+	// The limits that were read last, in this request or an earlier one, and their bytes in it.
+	memo       []byte
+	memoLimits []transport.Limit
 
 	// What was decided.
 	decisions []transport.Decision
@@ -62,20 +67,24 @@ var calls = sync.Pool{New: func() any {
 	return &call{attrs: make(map[string]string), held: make(map[uint64]struct{})}
 }}
 
-func (d *Door) acquire() *call {
+func (d *Door) acquire(came time.Time) *call {
 	c := calls.Get().(*call)
 	c.door = d
+	c.came = came
 	c.at = -1
 	c.timeout = transport.DefaultTimeout
 	return c
 }
 
-// release forgets what belongs to the request and the door, and keeps the memory.
+// release forgets what belongs to the request and the door, and keeps the memory, and the limits that were read last: they mean the same
+// to every door.
 func (c *call) release() {
 	clear(c.items)
 	clear(c.checks)
 	clear(c.texts[:cap(c.texts)])
-	clear(c.attrs)
+	if len(c.attrs) > 0 {
+		clear(c.attrs)
+	}
 	clear(c.plans[min(len(c.plans), maxPlans):])
 	clear(c.back.Checks)
 	c.door, c.policies, c.now, c.several, c.plan = nil, nil, 0, false, 0

@@ -2,7 +2,6 @@ package native
 
 import (
 	"hash/maphash"
-	"time"
 
 	"github.com/stint-limiter/stint/transport"
 )
@@ -27,7 +26,7 @@ func (c *call) decide() {
 	if n == 0 {
 		return
 	}
-	c.deadline = time.Now().Add(c.timeout)
+	c.deadline = c.came.Add(c.timeout)
 	if !c.several {
 		c.check(0, n)
 		return

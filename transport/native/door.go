@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -64,7 +65,11 @@ func (d *Door) Handle(ctx *fasthttp.RequestCtx) {
 		})
 		return
 	}
-	c := d.acquire()
+	came := ctx.Time() // fasthttp has just looked at the clock
+	if came.IsZero() {
+		came = time.Now() // there is no server around it
+	}
+	c := d.acquire(came)
 	defer c.release()
 	json := isJSON(body)
 	if err := c.parse(body, json); err != nil {
@@ -85,9 +90,39 @@ func (d *Door) Handle(ctx *fasthttp.RequestCtx) {
 		r.Header.SetContentTypeBytes(typeJSON)
 	} else {
 		r.Header.SetContentTypeBytes(typeMsgpack)
+		if k, ok := ctx.Conn().(door.Keeper); ok {
+			k.Keep(&ctx.Request.Header, d)
+		}
 	}
 	r.SetBody(c.out)
 }
+
+// Answer implements door.Direct, for requests in MessagePack that are good; bad ones are refused by Handle, which has more to say.
+func (d *Door) Answer(out, body []byte, came time.Time) (answer []byte, status int) {
+	if len(body) == 0 || isJSON(body) {
+		return out, 0
+	}
+	c := d.acquire(came)
+	own := c.out
+	defer func() {
+		c.out = own // out is the connection's
+		c.release()
+	}()
+	if err := c.parse(body, false); err != nil {
+		return out, 0
+	}
+	c.decide()
+	c.out = out
+	if status = c.answer(false); status == fasthttp.StatusOK {
+		d.stats.ok.Add(1)
+	} else {
+		d.stats.unavailable.Add(1)
+	}
+	return c.out, status
+}
+
+// MediaType implements door.Direct.
+func (d *Door) MediaType() string { return "application/msgpack" }
 
 // isJSON reports whether the body is JSON: it begins with a brace, which begins no msgpack map, and neither does
 // white space.

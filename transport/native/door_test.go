@@ -146,6 +146,56 @@ func TestCheckAllocatesNothing(t *testing.T) {
 	}
 }
 
+// Answered by its body alone, a request in MessagePack gets the same answer; what is not, is left as it was.
+func TestAnswer(t *testing.T) {
+	c := doortest.New()
+	d := New(Config{Checker: c})
+	two := toMsgpack(t, `{"checks":[{"key":"a","limits":["2/1m"],"receipt":true},{"key":"b","limits":["1/1m","2/1m"],"hits":2}]}`)
+	want := post(t, d, two)
+	clear(c.Spent)
+	answer, status := d.Answer([]byte("before"), []byte(two), time.Now())
+	if status != 200 || string(answer) != "before"+string(want.Body()) || d.MediaType() != string(want.Header.ContentType()) {
+		t.Errorf("%d %q\nwant %q", status, answer, want.Body())
+	}
+	c.Answer = doortest.Nobody(false)
+	want = post(t, d, two)
+	if answer, status = d.Answer(nil, []byte(two), time.Now()); status != 503 || string(answer) != string(want.Body()) {
+		t.Errorf("%d %q\nwant %q", status, answer, want.Body())
+	}
+	if s := d.Stats(); s.OK != 2 || s.Unavailable != 2 || s.Checks != 8 {
+		t.Errorf("counted %+v", s)
+	}
+	asked := len(c.Batches)
+	for _, body := range []string{"", "{", `{"checks":[` + good + `]}`, two[:len(two)-1], "\x80", "\x81\xa6checks\x90", strings.Repeat("\x00", 100)} {
+		b := []byte(body)
+		if answer, status := d.Answer([]byte("before"), b, time.Now()); status != 0 || string(answer) != "before" || string(b) != body {
+			t.Errorf("%q: %d %q", body, status, answer)
+		}
+	}
+	if s := d.Stats(); s.Bad != 0 || len(c.Batches) != asked {
+		t.Errorf("%d were decided, counted %+v", len(c.Batches)-asked, s)
+	}
+}
+
+func TestAnswerAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("sync.Pool drops at random under -race")
+	}
+	d := New(Config{Checker: still{}})
+	out := make([]byte, 0, 64<<10)
+	for _, checks := range []int{1, 100} {
+		_, body, _ := strings.Cut(string(benchRequest(checks)), "\r\n\r\n")
+		raw, came := []byte(body), time.Now()
+		if n := testing.AllocsPerRun(200, func() {
+			if _, status := d.Answer(out, raw, came); status != 200 {
+				t.Fatal(status)
+			}
+		}); n >= 0.5 {
+			t.Errorf("%d checks: %v allocations", checks, n)
+		}
+	}
+}
+
 func BenchmarkCheck(b *testing.B) {
 	d := New(Config{Checker: still{}})
 	one := `{"checks":[{"key":"account:42","limits":["100/1m"],"hits":1}]}`

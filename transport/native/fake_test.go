@@ -11,7 +11,12 @@ import (
 	"github.com/stint-limiter/stint/transport/policy"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// fasthttp's own, which outlive a server; only benchmarks start one here (see httpserver's tests).
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+}
 
 // asked returns the checks of the i-th batch that was asked for.
 func asked(t testing.TB, c *doortest.Counter, i int) []transport.Check {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -29,7 +30,7 @@ type plainCheck struct {
 
 // readPlain reads a body with the door's own readers. The body is copied, as JSON is unescaped in place.
 func readPlain(d *Door, body []byte, json bool) (checks []plainCheck, timeout int64, err error) {
-	c := d.acquire()
+	c := d.acquire(time.Now())
 	defer c.release()
 	if err := c.parse(bytes.Clone(body), json); err != nil {
 		return nil, 0, err

@@ -98,6 +98,7 @@ func (c *call) readChecks(s source) error {
 	if n > transport.MaxChecks {
 		return errTooMany
 	}
+	quick, _ := s.(*msgpackSource) // see quick.go
 	for {
 		more, err := s.element()
 		if err != nil {
@@ -108,6 +109,9 @@ func (c *call) readChecks(s source) error {
 		}
 		if len(c.items) == transport.MaxChecks {
 			return errTooMany
+		}
+		if quick != nil && c.quickCheck(quick) {
+			continue
 		}
 		c.at = len(c.items)
 		if err := c.readCheck(s); err != nil {
