@@ -39,8 +39,10 @@
 //     at 366 days); above, one slot: 1/39 of the window up to COUNT 255, 1/19 up to 65535, 1/9 beyond. A caller that paces itself
 //     at 90 % of its limit is therefore never denied. A line whose COUNT was raised past its layout while it was live keeps the
 //     rounding of the finer one too, until it is fresh. fixed_window and token_bucket are exact.
+//   - Hits that are lent ([Partition.Lend]) may be handed out at any moment of their term, and all of the above holds. What comes back of them
+//     leaves exactly what was handed out; of a token bucket, at most what it refills within the term more.
 //   - A wait that was told is right to the microsecond: at that moment the check passes, and not before, if nothing else
-//     is spent meanwhile. For windows it is never longer than the window.
+//     is spent meanwhile. For windows it is never longer than the window: while hits are lent it may be short by what is left of the term.
 //   - A clock that jumps back behind what a line has seen grants nothing extra: the line stays where it was. Waits told then are
 //     cut to the window. Receipts from before the jump should not be used after it: they name a time that is yet to come.
 //   - A table never has more than MaxLines, and memory pressure never resets a line that is denying (evict.go).
@@ -62,6 +64,9 @@
 //     lowered since: what a line counts must not depend on whether it was expired.
 //   - A receipt carries 12 bits of the epoch. Under another hold it names nothing, and the oldest hits leave instead,
 //     which never lets one through.
+//   - A token bucket gives back by a receipt what it misses because of those hits, and never more: what it would have got back of itself without
+//     them is taken off. Where the line does not know how much that was it is taken for the most that it can be (tokengive.go); under COUNTs that
+//     change, for what it is under the COUNT of who gives back.
 //   - Giving back leaves what had left of itself in place: should the clock jump back, it counts again.
 //   - A line that gave everything back, or is fresh before its copy has heard why, stays for up to 5 s: gone from here it could not be
 //     told (changes.go). A partition that nobody copies keeps none.

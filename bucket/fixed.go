@@ -32,13 +32,19 @@ func (l *line) fixedSpend(now Instant, hits uint64) {
 		}
 		return
 	}
+	end := l.fixedNext(now)
+	l.marks[0], l.marks[1], l.marks[2] = hits, uint64(end), uint64(now)
+	l.setFresh(end)
+}
+
+// fixedNext returns the end of the window that a hit at now begins, now that the line's own is over.
+func (l *line) fixedNext(now Instant) Instant {
 	w := l.id.Window()
 	start, end := w.around(now)
 	if old := l.fixedEnd(); now < l.fresh() && old > start+(end-start)/2 {
 		_, end = w.around(end)
 	}
-	l.marks[0], l.marks[1], l.marks[2] = hits, uint64(end), uint64(now)
-	l.setFresh(end)
+	return end
 }
 
 func (l *line) fixedGive(now, at Instant, hits uint64) bool {

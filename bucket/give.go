@@ -15,10 +15,7 @@ func (p *Partition) Give(now Instant, wants []Want, hits uint32, r Receipt, out 
 	}
 	now = clamp(now)
 	at := r.instant(p.epoch)
-	if len(p.ts) < len(wants) {
-		p.ts = make([]tally, len(wants))
-	}
-	ts := p.ts[:len(wants)]
+	ts := p.tallies(len(wants))
 	for i := range wants {
 		w := &wants[i]
 		if hits > 0 && !wantedBefore(wants, i) {
@@ -56,6 +53,9 @@ func (p *Partition) giveLocked(now, at Instant, w *Want, hits uint64) {
 	case l == nil || hits == 0:
 	case several && w.Limit.Algorithm == TokenBucket:
 		if at < 0 || at >= Instant(l.marks[3]) {
+			if at >= 0 {
+				hits = t.tokenBack(at, w.Limit.Count, hits)
+			}
 			t.tokenWriteSum(now, w.Limit.Count, 0, hits)
 		}
 		p.given(l)

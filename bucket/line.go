@@ -26,7 +26,7 @@ const (
 	slots2        // 20 slots of two bytes
 	slots4        // 10 slots of four bytes
 	fixed         // hits, end and start of the running window
-	token         // tokens spent, and as of when
+	token         // tokens spent, and as of when; aux: until when hits are lent
 	attempts      // denied attempts; laid out as slots4
 )
 
@@ -159,7 +159,7 @@ func (l *line) spend(now Instant, limit *Limit, hits uint64) {
 	case fixed:
 		l.fixedSpend(now, hits)
 	case token:
-		l.tokenSpend(now, limit.Count, hits)
+		l.tokenSpend(now, limit, hits)
 	}
 }
 

@@ -163,25 +163,54 @@ func dumbBoundary(w Window, now Instant) Instant {
 	return Instant(t.UnixMicro())
 }
 
-// dumbToken has a level of any precision, in parts of a token of which there are as many as µs in the window.
+// dumbToken has levels of any precision, in parts of a token of which there are as many as µs in the window. spent is the most
+// that may be missing: what was given back by a receipt while something else was spent meanwhile is not taken off. ideal is every
+// spend, and what is missing if those that were given back had never been.
 type dumbToken struct {
 	span  int64
 	spent *big.Int
 	at    Instant
 	from  Instant // since when it has not been full
 	full  Instant // when it will be, at the COUNT it was last written under
+	ideal []tokens
+	apart bool // ideal may be less than spent
+	sums  bool // something was given back while other histories counted too: the line was written for that
+}
+
+// tokens are some that were spent at a time; less than 0: that were given back, the oldest.
+type tokens struct {
+	at Instant
+	n  int64
 }
 
 func (d *dumbToken) level(now Instant, l Limit) *big.Int {
 	if now >= d.full {
 		return new(big.Int)
 	}
-	back := new(big.Int).Mul(big.NewInt(int64(max(now-d.at, 0))), big.NewInt(int64(l.Count)))
-	back.Sub(d.spent, back)
+	return drained(d.spent, now-d.at, l.Count)
+}
+
+// drained returns what is left after some µs.
+func drained(level *big.Int, after Instant, count uint32) *big.Int {
+	back := new(big.Int).Mul(big.NewInt(int64(max(after, 0))), big.NewInt(int64(count)))
+	back.Sub(level, back)
 	if back.Sign() < 0 {
 		return new(big.Int)
 	}
 	return back
+}
+
+// never returns the level of an ideal bucket from which the hits of ideal were taken.
+func (d *dumbToken) never(now Instant, l Limit) *big.Int {
+	level, at := new(big.Int), Instant(0)
+	for _, x := range d.ideal {
+		level = drained(level, x.at-at, l.Count)
+		at = x.at
+		if level.Add(level, new(big.Int).Mul(big.NewInt(x.n), big.NewInt(d.span))); level.Sign() < 0 {
+			level.SetInt64(0)
+		}
+	}
+	return drained(level, now-at, l.Count)
 }
 
 // ceilDiv is a/b rounded up.
@@ -195,6 +224,9 @@ func ceilDiv(a *big.Int, b int64) *big.Int {
 
 func (d *dumbToken) used(now Instant, l Limit) (least, most uint64) {
 	n := ceilDiv(d.level(now, l), d.span).Uint64()
+	if d.apart {
+		return min(n, ceilDiv(d.never(now, l), d.span).Uint64()), n
+	}
 	return n, n
 }
 
@@ -210,7 +242,10 @@ func (d *dumbToken) spend(now Instant, l Limit, n uint64) Instant {
 	}
 	if level.Sign() == 0 {
 		d.from = now
+		d.ideal, d.apart = nil, false
 	}
+	d.sums = false
+	d.ideal = append(d.ideal, tokens{now, int64(n)})
 	d.write(now, l, level.Add(level, new(big.Int).Mul(new(big.Int).SetUint64(n), big.NewInt(d.span))))
 	return now
 }
@@ -219,13 +254,28 @@ func (d *dumbToken) give(now, when, at Instant, l Limit, n uint64) {
 	if now >= d.full || at >= 0 && when < d.from {
 		return
 	}
-	level := d.level(now, l)
-	level.Sub(level, new(big.Int).Mul(new(big.Int).SetUint64(n), big.NewInt(d.span)))
-	if level.Sign() <= 0 {
+	if at < 0 {
+		d.ideal = append(d.ideal, tokens{max(now, d.at), -int64(n)})
+	} else {
+		for i := range d.ideal {
+			if x := &d.ideal[i]; x.at == at && x.n == int64(n) {
+				x.n = 0
+				break
+			}
+		}
+		if when < d.at || d.sums {
+			d.apart = true
+			return
+		}
+	}
+	now = max(now, d.at)
+	n = min(n, 1<<40)
+	less := new(big.Int).Mul(new(big.Int).SetUint64(n), big.NewInt(d.span))
+	if level := d.level(now, l); level.Cmp(less) <= 0 {
 		*d = dumbToken{span: d.span, spent: new(big.Int)} // nothing is left to remember
 		return
 	}
-	d.write(max(now, d.at), l, level)
+	d.write(d.at, l, d.spent.Sub(d.spent, less)) // it stays the moment at which something was last spent
 }
 
 // strictness is how much longer than its window a hit may count on a line that saw these COUNTs.

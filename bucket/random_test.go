@@ -331,6 +331,12 @@ func (h *timeline) give(ws []Want) {
 			if at < 0 {
 				continue // a shadow want that would have denied: nothing to give
 			}
+			if d, ok := h.lines[i].(*dumbToken); ok {
+				if len(h.specs[i].limits) > 1 && k.when < d.at {
+					continue // what came back of itself meanwhile was under COUNTs that the line does not remember
+				}
+				d.sums = d.sums || len(h.p.others) > 0
+			}
 			h.p.Give(h.clock(), ws[i:i+1], k.hits, k.r, &Outcome{})
 			h.lines[i].give(h.now, k.when, at, ws[i].Limit, uint64(k.hits))
 		}

@@ -8,7 +8,7 @@ import "math/bits"
 //   - exact: aux marks; each is how long before the last hit, in the window's units, rounded down; so no hit is older
 //     on arrival than it was.
 //   - slots: aux is how far into its slot the last hit was, in 256ths, rounded down, and the slots are in order, that
-//     of the last hit at the end.
+//     of the last hit at the end. Where hits are lent the last is yet to come, by a slot at most.
 //   - fixed: hits; µs until the window ends (less than 0: it has, but its end is remembered); µs since it began.
 //   - token: whole tokens; fraction; µs since the bucket was full. What came back until the export is taken off, at
 //     the COUNT that the line was last written under.
@@ -55,10 +55,12 @@ func (l *line) record(now Instant) Record {
 		r.Marks = m.marks
 	case slots1, slots2, slots4:
 		last := l.fresh() - l.span()
-		now = max(now, last)
 		var v view
 		l.view(&v, now)
 		g := &v.g
+		if now < last-Instant(g.width) {
+			now = last // a clock that went back; nearer, hits are lent until the last
+		}
 		newest := g.slot(last)
 		r.Marks = g.turned(&v.m, g.pos(newest+1))
 		aux = uint64(last-g.start(newest)) << 8 / g.width
@@ -127,6 +129,10 @@ func (r *Record) line(now Instant) (line, bool) {
 	case exact:
 		ok = ok && aux <= maxExact && l.exactArrive(last, aux)
 	case slots1, slots2, slots4:
+		// Hits that are lent until a moment yet to come leave a window after it.
+		if g := gridOf(k, uint64(span), 0); left > span && left <= span+Instant(g.width) {
+			ok = true
+		}
 		l.slotsArrive(last, aux)
 	case fixed:
 		ok = l.fixedArrive(now)
@@ -134,6 +140,7 @@ func (r *Record) line(now Instant) (line, bool) {
 		since := Instant(r.Marks[2])
 		ok = l.marks[0] < 1<<40 && l.marks[1] < uint64(span) && 0 <= since && since <= maxFresh
 		l.marks[2], l.marks[3] = uint64(now), uint64(now-since)
+		l.tokenShallow(now)
 	default:
 		ok = false
 	}

@@ -158,7 +158,19 @@ func (t *tally) tokenWriteSum(now Instant, count uint32, spend, give uint64) {
 	} else {
 		whole -= give
 	}
+	t.own.tokenShallow(now)
 	t.own.tokenWrite(now, whole, frac, count)
+}
+
+// tokenBack returns how many of the hits, which were spent at `at`, were not got back since by a bucket that is written in several histories.
+func (t *tally) tokenBack(at Instant, count uint32, hits uint64) uint64 {
+	var buf [maxHistories]*line
+	last := at
+	for _, l := range t.all(&buf) {
+		last = max(last, Instant(l.marks[2]))
+	}
+	whole, _ := drain(hits, 0, uint64(last-at), count, uint64(t.own.span()))
+	return whole
 }
 
 // gone reports whether the line counts no more. A line of a token bucket that other histories have too is only

@@ -34,6 +34,14 @@ type tally struct {
 	v view
 }
 
+// tallies returns n tallies, as they were left.
+func (p *Partition) tallies(n int) []tally {
+	if len(p.ts) < n {
+		p.ts = make([]tally, n)
+	}
+	return p.ts[:n]
+}
+
 // takeLocked decides in three steps: look at all lines, spend on all or none, and say how they stand.
 func (p *Partition) takeLocked(now Instant, wants []Want, hits uint32, out *Outcome) {
 	if len(wants) == 1 {
@@ -43,10 +51,7 @@ func (p *Partition) takeLocked(now Instant, wants []Want, hits uint32, out *Outc
 		}
 		return
 	}
-	if len(p.ts) < len(wants) {
-		p.ts = make([]tally, len(wants))
-	}
-	p.decide(now, wants, hits, out, p.ts[:len(wants)])
+	p.decide(now, wants, hits, out, p.tallies(len(wants)))
 }
 
 // warm is decide for what nearly every check is: one plain want whose line is there, in a partition with one history. It

@@ -31,10 +31,7 @@ func (p *Partition) takeUpToLocked(now Instant, wants []Want, hits, times uint32
 		*denied = out
 		return 0
 	}
-	if len(p.ts) < len(wants) {
-		p.ts = make([]tally, len(wants))
-	}
-	ts := p.ts[:len(wants)]
+	ts := p.tallies(len(wants))
 	k := uint64(times)
 	for i := range wants {
 		w, t := &wants[i], &ts[i]
