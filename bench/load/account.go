@@ -18,17 +18,24 @@ const (
 
 // An Account has what was asked and what was said for every key. It may be written to from many goroutines.
 type Account struct {
-	count uint32 // of the limit
+	terms []Terms // of key k: terms[k % len(terms)]
 	keys  []entry
 	bulk  atomic.Uint64
+	lent  atomic.Uint64
+
+	// What limits beside the one that denies have counted too many or too few of.
+	besideOver, besideUnder atomic.Uint64
+	besideBad               atomic.Pointer[string]
 }
 
 type entry struct{ asked, admitted, failed atomic.Uint64 }
 
-// NewAccount returns an empty account of so many keys under a limit of count per hour.
-func NewAccount(keys int, count uint32) *Account {
-	return &Account{count: count, keys: make([]entry, keys)}
+// NewAccount returns an empty account of so many keys, of which key k is asked for under terms[k % len(terms)].
+func NewAccount(keys int, terms []Terms) *Account {
+	return &Account{terms: terms, keys: make([]entry, keys)}
 }
+
+func (a *Account) termsOf(key uint32) *Terms { return &a.terms[int(key)%len(a.terms)] }
 
 // Add enters the reply to a check of so many hits.
 func (a *Account) Add(key uint32, hits uint64, r Reply) {
@@ -50,6 +57,34 @@ func (a *Account) AddBulk(key uint32, hits uint64, r Reply) {
 	}
 }
 
+// Again enters the reply to hits that were denied before and are asked for once more, now that no loan can hold them any longer. They were
+// asked for already.
+func (a *Account) Again(key uint32, hits uint64, r Reply) {
+	switch r {
+	case Admitted:
+		a.keys[key].admitted.Add(hits)
+		a.lent.Add(hits)
+	case Failed:
+		a.keys[key].failed.Add(hits)
+	}
+}
+
+// missing is how many hits of the key were denied though they were due.
+func (a *Account) missing(key uint32) uint64 {
+	e := &a.keys[key]
+	due := a.termsOf(key).due(e.asked.Load())
+	have := e.admitted.Load() + e.failed.Load()
+	return due - min(due, have)
+}
+
+// beside enters what a limit beside the deciding one has counted wrong.
+func (a *Account) beside(over, under uint64, format string, args ...any) {
+	a.besideOver.Add(over)
+	a.besideUnder.Add(under)
+	s := fmt.Sprintf(format, args...)
+	a.besideBad.CompareAndSwap(nil, &s)
+}
+
 // A Verdict compares hits admitted with hits due, over all keys.
 type Verdict struct {
 	Asked    uint64 `json:"asked"`
@@ -62,7 +97,10 @@ type Verdict struct {
 	Bulk  uint64 `json:"bulk"`
 	Over  uint64 `json:"over"`  // hits admitted beyond what was due, over the keys that had any
 	Under uint64 `json:"under"` // hits denied that were due, what failed aside
-	Bad   string `json:"bad,omitempty"`
+	// Lent is the part of Admitted that was denied at first, while another node had it on loan, and admitted when it was asked for again
+	// after all loans had come back. It is 0 where no answer came from a lease.
+	Lent uint64 `json:"denied_while_lent"`
+	Bad  string `json:"bad,omitempty"`
 	// Refill: the server gives hits back evenly through the hour (GCRA), so that Due is a lower bound and Over is
 	// counted from what may have come back in the time since the first check.
 	Refill bool `json:"refill,omitempty"`
@@ -71,18 +109,23 @@ type Verdict struct {
 // Exact reports whether admitted is what was due.
 func (v Verdict) Exact() bool { return v.Over == 0 && v.Under == 0 }
 
-// Verdict compares. It is for when no check is under way. Where the server refills evenly, since is how long the account has
-// been open; otherwise it is 0.
-func (a *Account) Verdict(since time.Duration) Verdict {
-	v := Verdict{Refill: since > 0, Bulk: a.bulk.Load()}
-	back := uint64(0)
-	if since > 0 {
-		back = uint64(float64(a.count)*since.Hours()) + 1
+// Verdict compares. It is for when no check is under way. The account has been open for so long; refills says that the server gives back hits of
+// every limit evenly through the hour, whatever its algorithm.
+func (a *Account) Verdict(open time.Duration, refills bool) Verdict {
+	v := Verdict{
+		Refill: refills, Bulk: a.bulk.Load(), Lent: a.lent.Load(), Over: a.besideOver.Load(), Under: a.besideUnder.Load(),
+	}
+	if s := a.besideBad.Load(); s != nil {
+		v.Bad = *s
 	}
 	for k := range a.keys {
-		e := &a.keys[k]
+		e, t := &a.keys[k], a.termsOf(uint32(k))
+		back := t.back(open)
+		if refills {
+			back = uint64(float64(t.Count)*open.Hours()) + 1
+		}
 		asked, admitted, failed := e.asked.Load(), e.admitted.Load(), e.failed.Load()
-		due := min(asked, uint64(a.count))
+		due := t.due(asked)
 		most, least := min(asked, due+back), due-min(due, failed)
 		v.Asked += asked
 		v.Admitted += admitted

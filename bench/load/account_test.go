@@ -28,7 +28,7 @@ func TestVerdict(t *testing.T) {
 		{"half an hour of refill gives back half of COUNT and one for rounding", []key{{16, 84, 0}}, 30 * time.Minute, 10, 0, 0},
 		{"and no more", []key{{17, 83, 0}}, 30 * time.Minute, 10, 1, 0},
 	} {
-		a := NewAccount(len(c.keys), 10)
+		a := NewAccount(len(c.keys), []Terms{{Hits: 1, Count: 10}})
 		for k, n := range c.keys {
 			for _, r := range []struct {
 				n int
@@ -39,9 +39,64 @@ func TestVerdict(t *testing.T) {
 				}
 			}
 		}
-		v := a.Verdict(c.since)
+		v := a.Verdict(c.since, c.since > 0)
 		if v.Due != c.due || v.Over != c.over || v.Under != c.under || v.Exact() != (c.over+c.under == 0) || (v.Bad == "") != v.Exact() {
 			t.Errorf("%s: %+v, want due %d, over %d, under %d", c.name, v, c.due, c.over, c.under)
 		}
+	}
+}
+
+func TestVerdictOfChecksOfSeveralHits(t *testing.T) {
+	// Three checks of 3 hits fit under 10, not a fourth.
+	for _, c := range []struct{ asked, admitted, over, under int }{{2, 2, 0, 0}, {3, 3, 0, 0}, {9, 3, 0, 0}, {9, 4, 3, 0}, {9, 2, 0, 3}} {
+		a := NewAccount(1, []Terms{{Hits: 3, Count: 10, Refill: 366 * 24 * time.Hour}})
+		for i := range c.asked {
+			r := Denied
+			if i < c.admitted {
+				r = Admitted
+			}
+			a.Add(0, 3, r)
+		}
+		if v := a.Verdict(time.Hour, false); v.Over != uint64(c.over) || v.Under != uint64(c.under) {
+			t.Errorf("%+v: %+v", c, v)
+		}
+	}
+}
+
+func TestVerdictOfATokenBucket(t *testing.T) {
+	for _, c := range []struct {
+		open time.Duration
+		over uint64
+	}{{time.Minute, 3}, {20 * time.Minute, 2}, {time.Hour, 0}} {
+		a := NewAccount(1, []Terms{{Hits: 1, Count: 10, Refill: 3 * time.Hour}})
+		for range 13 {
+			a.Add(0, 1, Admitted)
+		}
+		a.Add(0, 1, Denied)
+		if v := a.Verdict(c.open, false); v.Over != c.over || v.Refill {
+			t.Errorf("13 of 10 after %v: %+v, want %d over", c.open, v, c.over)
+		}
+	}
+}
+
+func TestAgain(t *testing.T) {
+	a := NewAccount(2, []Terms{{Hits: 2, Count: 10}})
+	for i := range 5 {
+		r := Admitted
+		if i > 2 {
+			r = Denied
+		}
+		a.Add(0, 2, r)
+	}
+	if n, other := a.missing(0), a.missing(1); n != 4 || other != 0 {
+		t.Fatalf("%d and %d hits are missing, want 4 and 0", n, other)
+	}
+	a.Again(0, 4, Denied)
+	if v := a.Verdict(0, false); v.Under != 4 || v.Lent != 0 {
+		t.Errorf("denied again: %+v", v)
+	}
+	a.Again(0, 4, Admitted)
+	if v := a.Verdict(0, false); !v.Exact() || v.Lent != 4 || v.Asked != 10 || v.Admitted != 10 {
+		t.Errorf("admitted: %+v", v)
 	}
 }

@@ -12,7 +12,10 @@
 //
 // At the end [Session.Finish] brings some keys to their limit, so that every workload shows whether the limit
 // holds, and [Account.Verdict] compares admitted with due, both ways: a limiter that admits too little fails too. All
-// limits here are per hour, so nothing that was spent comes back during a run, and due is a plain minimum.
+// limits here are per hour and more, so nothing that was spent comes back during a run, and due is a plain minimum. Where a key has several
+// limits, those that do not deny are looked at in the end: a denied check must have spent nothing in them.
+//
+// Servers differ in how they are asked: [HTTP] with Stint's [Dialect] or a rival's, [Redis] through a Go client.
 //
 // The generator must cost less than what it measures. Requests are encoded once and only the digits of
 // their keys change; answers are scanned for two fields ([Scan]) and read in full only now and then, to be sure that

@@ -7,36 +7,38 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
-
-	"github.com/vmihailenco/msgpack/v5"
 )
 
 // A Caller sends one request after another. It is for one goroutine.
 type Caller interface {
-	// Check asks for one hit on each key, as many keys as the workload's batch, and fills in the replies. It returns an
+	// Check asks for each key, as many as the workload's batch, under its terms, and fills in the replies. It returns an
 	// error where there was no answer; replies then are Failed. A caller goes on after an error.
 	Check(keys []uint32, replies []Reply, via *Shares) error
 	Close()
 }
 
-// A spender can ask for many hits at once.
+// A spender can ask for many hits at once, under limits that need not be the key's own.
 type spender interface {
-	Spend(key, hits uint32) (Reply, error)
+	Spend(key, hits uint32, limits []string) (Reply, error)
 }
 
 // A Target is a server, or several that are asked in turn.
 type Target interface {
-	// Caller returns the i-th caller of a workload; keys begin with prefix.
+	// Caller returns the i-th caller of a workload; keys begin with prefix. The error is Unable where the server does not know what the
+	// workload asks for.
 	Caller(i int, w *Workload, prefix string) (Caller, error)
-	// Refills says that the server gives hits back evenly through the hour.
+	// Refills says that the server gives hits back evenly through the hour, whatever the limit says.
 	Refills() bool
 }
 
-// HTTP is a target that speaks POST /v1/check: Stint's nodes, or the echo.
+// HTTP is a target that speaks POST /v1/check, which is Stint's nodes and the echo, or what Speaks says.
 type HTTP struct {
-	Addrs []string
+	Addrs  []string
+	Speaks Dialect // nil: Stint's
 }
 
 func (HTTP) Refills() bool { return false }
@@ -50,20 +52,27 @@ func (h HTTP) Caller(i int, w *Workload, prefix string) (Caller, error) {
 	if len(prefix)+digits > 255 {
 		return nil, fmt.Errorf("prefix of keys %q: at most %d bytes", prefix, 255-digits)
 	}
-	c := &httpCaller{next: i % len(h.Addrs)}
-	for _, a := range h.Addrs {
-		c.conns = append(c.conns, &conn{addr: a})
+	c := &httpCaller{w: w, prefix: prefix, speaks: h.Speaks, next: i % len(h.Addrs), spends: map[string]*Request{}}
+	if c.speaks == nil {
+		c.speaks = stint{}
 	}
-	c.req = NewRequest(h.Addrs[0], prefix, w.Limit(), w.Batch)
-	c.spend = newSpend(h.Addrs[0], prefix, w.Limit())
-	return c, nil
+	for _, a := range h.Addrs {
+		c.conns = append(c.conns, &conn{addr: a, answer: c.speaks.answer})
+	}
+	var err error
+	c.req, err = c.speaks.request(h.Addrs[0], prefix, w)
+	return c, err
 }
 
 type httpCaller struct {
-	req, spend *Request
-	conns      []*conn
-	next       int
-	served     int
+	w      *Workload
+	prefix string
+	speaks Dialect
+	req    *Request
+	spends map[string]*Request // by their limits
+	conns  []*conn
+	next   int
+	served int
 }
 
 // pause is how long a caller rests after an error, so that a server that is gone is not dialed in a tight loop.
@@ -83,11 +92,20 @@ func (c *httpCaller) Check(keys []uint32, replies []Reply, via *Shares) error {
 	return err
 }
 
-func (c *httpCaller) Spend(key, hits uint32) (Reply, error) {
+func (c *httpCaller) Spend(key, hits uint32, limits []string) (Reply, error) {
+	id := strings.Join(limits, ",")
+	q := c.spends[id]
+	if q == nil {
+		q = c.speaks.spend(c.conns[0].addr, c.prefix, limits, c.w.TermsOf(key).Count)
+		c.spends[id] = q
+	}
 	var r [1]Reply
 	var via Shares
-	c.spend.setHits(hits)
-	err := c.do(c.spend.Set([]uint32{key}), r[:], &via)
+	q.setHits(hits)
+	err := c.do(q.Set([]uint32{key}), r[:], &via)
+	if err != nil {
+		r[0] = Failed
+	}
 	return r[0], err
 }
 
@@ -100,12 +118,12 @@ func (c *httpCaller) do(request []byte, replies []Reply, via *Shares) error {
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", conn.addr, err)
 	}
-	n, err := Scan(body, replies, via)
+	n, err := c.speaks.scan(body, replies, via)
 	if err == nil && n != len(replies) {
 		err = fmt.Errorf("%d decisions for %d checks", n, len(replies))
 	}
 	if err == nil && c.served%fullRead == 0 {
-		err = readInFull(body, replies)
+		err = c.speaks.read(body, replies)
 	}
 	c.served++
 	if err != nil {
@@ -120,43 +138,15 @@ func (c *httpCaller) Close() {
 	}
 }
 
-// readInFull decodes an answer by the book and compares it with what the scan made of it.
-func readInFull(body []byte, replies []Reply) error {
-	var answer struct {
-		Decisions []struct {
-			Allowed bool   `msgpack:"allowed"`
-			Via     string `msgpack:"via"`
-		} `msgpack:"decisions"`
-	}
-	if err := msgpack.Unmarshal(body, &answer); err != nil {
-		return err
-	}
-	if len(answer.Decisions) != len(replies) {
-		return fmt.Errorf("%d decisions for %d checks", len(answer.Decisions), len(replies))
-	}
-	for i, d := range answer.Decisions {
-		want := Denied
-		switch {
-		case d.Via == Vias[viaFull] || d.Via == Vias[viaUnavailable]:
-			want = Failed
-		case d.Allowed:
-			want = Admitted
-		}
-		if replies[i] != want {
-			return fmt.Errorf("decision %d was scanned as %d and is %d", i, replies[i], want)
-		}
-	}
-	return nil
-}
-
 // A conn is one connection of HTTP/1.1 kept open. It is not fasthttp's client: that one keeps a pool under a lock and
 // sets a deadline for every request, which costs as much as half of what is measured.
 type conn struct {
-	addr  string
-	c     net.Conn
-	r     *bufio.Reader
-	body  []byte
-	until time.Time // the deadline that is set
+	addr   string
+	answer func(status int) bool // whether there is an answer in it
+	c      net.Conn
+	r      *bufio.Reader
+	body   []byte
+	until  time.Time // the deadline that is set
 }
 
 const (
@@ -196,20 +186,63 @@ func (c *conn) exchange(request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cap(c.body) < length {
-		c.body = make([]byte, length)
+	c.body = c.body[:0]
+	if length == chunked {
+		err = c.readChunks()
+	} else {
+		err = c.read(length)
 	}
-	c.body = c.body[:length]
-	if _, err := io.ReadFull(c.r, c.body); err != nil {
-		return nil, fmt.Errorf("read %d bytes of the body: %w", length, err)
+	if err != nil {
+		return nil, fmt.Errorf("read the body: %w", err)
 	}
 	if closing {
 		c.close()
 	}
-	if status != 200 {
+	if !c.answer(status) {
 		return nil, fmt.Errorf("status %d: %.200s", status, c.body)
 	}
 	return c.body, nil
+}
+
+// read appends so many bytes to the body.
+func (c *conn) read(n int) error {
+	at := len(c.body)
+	if at+n > maxAnswer {
+		return fmt.Errorf("more than %d bytes", maxAnswer)
+	}
+	c.body = slices.Grow(c.body, n)[:at+n]
+	_, err := io.ReadFull(c.r, c.body[at:])
+	return err
+}
+
+// readChunks appends chunks until the one that is empty. net/http sends long answers so; Stint and the echo never do.
+func (c *conn) readChunks() error {
+	for {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		size, _, _ := bytes.Cut(bytes.TrimSpace(line), []byte(";"))
+		n, err := strconv.ParseUint(string(size), 16, 31)
+		if err != nil {
+			return fmt.Errorf("not the length of a chunk: %.40q", line)
+		}
+		if n > 0 {
+			if err := c.read(int(n)); err != nil {
+				return err
+			}
+		}
+		// The end of the chunk's line; after the last, with no trailers, that of the body.
+		if line, err = c.r.ReadSlice('\n'); err != nil {
+			return err
+		}
+		if len(line) > 2 {
+			return fmt.Errorf("%.40q where a chunk should end", line)
+		}
+		if n == 0 {
+			return nil
+		}
+	}
 }
 
 func (c *conn) close() {
@@ -220,11 +253,15 @@ func (c *conn) close() {
 }
 
 var (
-	contentLength = []byte("content-length:")
-	connection    = []byte("connection:")
+	contentLength    = []byte("content-length:")
+	transferEncoding = []byte("transfer-encoding:")
+	connection       = []byte("connection:")
 )
 
-// readHead reads the head of an answer. It knows no chunks: whoever answers a check knows the length.
+// chunked is the length of a body that comes in chunks.
+const chunked = -2
+
+// readHead reads the head of an answer.
 func readHead(r *bufio.Reader) (status, length int, closing bool, err error) {
 	line, err := r.ReadSlice('\n')
 	if err != nil {
@@ -251,11 +288,16 @@ func readHead(r *bufio.Reader) (status, length int, closing bool, err error) {
 			if err != nil || length < 0 || length > maxAnswer {
 				return 0, 0, false, fmt.Errorf("content length %.40q: at most %d bytes", line, maxAnswer)
 			}
+		case hasPrefixFold(line, transferEncoding):
+			if !bytes.EqualFold(bytes.TrimSpace(line[len(transferEncoding):]), []byte("chunked")) {
+				return 0, 0, false, fmt.Errorf("%.40q is not chunked", line)
+			}
+			length = chunked
 		case hasPrefixFold(line, connection):
 			closing = bytes.EqualFold(bytes.TrimSpace(line[len(connection):]), []byte("close"))
 		}
 	}
-	if length < 0 {
+	if length == -1 {
 		return 0, 0, false, errors.New("an answer without Content-Length")
 	}
 	return status, length, closing, nil

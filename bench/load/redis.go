@@ -30,7 +30,10 @@ func (Redis) Refills() bool { return true }
 // Caller returns a caller. For one check a request it is redis_rate as it comes. For more it is redis_rate over a pipeline:
 // redis_rate itself has no batch, and without one the comparison would not be fair.
 func (t Redis) Caller(_ int, w *Workload, prefix string) (Caller, error) {
-	limit := redis_rate.Limit{Rate: int(w.Count), Burst: int(w.Count), Period: time.Hour}
+	if err := onlyPlain("redis_rate", w); err != nil {
+		return nil, err
+	}
+	limit := redis_rate.Limit{Rate: int(w.Count()), Burst: int(w.Count()), Period: time.Hour}
 	if w.Batch == 1 {
 		return &redisCaller{limiter: redis_rate.NewLimiter(t.Client), limit: limit, prefix: prefix}, nil
 	}

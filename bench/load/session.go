@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -19,6 +20,7 @@ type Session struct {
 	opened  time.Time
 	refills bool
 	callers []*caller
+	seen    Shares // of all stretches that have ended
 }
 
 // A caller is one of the session's callers and what it has seen in the present stretch.
@@ -36,7 +38,7 @@ type caller struct {
 
 // NewSession opens so many callers. Prefix begins every key; it must be new, for the account begins empty.
 func NewSession(t Target, w *Workload, prefix string, callers int) (*Session, error) {
-	s := &Session{Workload: w, Account: NewAccount(w.Keys, w.Count), opened: time.Now(), refills: t.Refills()}
+	s := &Session{Workload: w, Account: NewAccount(w.Keys, w.Terms), opened: time.Now(), refills: t.Refills()}
 	for i := range callers {
 		c, err := t.Caller(i, w, prefix)
 		if err != nil {
@@ -59,12 +61,7 @@ func (s *Session) Close() {
 }
 
 // Verdict compares what was admitted with what was due so far. It is for between stretches.
-func (s *Session) Verdict() Verdict {
-	if s.refills {
-		return s.Account.Verdict(time.Since(s.opened))
-	}
-	return s.Account.Verdict(0)
-}
+func (s *Session) Verdict() Verdict { return s.Account.Verdict(time.Since(s.opened), s.refills) }
 
 // A Stretch is what one stretch of load has shown.
 type Stretch struct {
@@ -143,7 +140,7 @@ func (c *caller) askFor(a *Account) {
 		case Failed:
 			c.failed++
 		}
-		a.Add(k, 1, r)
+		a.Add(k, uint64(a.termsOf(k).Hits), r)
 	}
 }
 
@@ -166,15 +163,21 @@ func (s *Session) collect(elapsed time.Duration) Stretch {
 		}
 		for i, n := range c.via {
 			t.Via[i] += n
+			s.seen[i] += n
 		}
 		t.Latency.Merge(c.latency)
 	}
 	return t
 }
 
-// Warm runs a closed loop until the workload is what its name says: connections are open, keys were seen, and callers that are to be far over
-// their limit are. It takes d, and for callers that are slow to get over up to ten times d.
+// Warm runs a closed loop until the workload is what its name says: connections are open, keys were seen (each one, where their number was
+// asked for), and callers that are to be far over their limit are. It takes d, and for callers that are slow to get over up to ten times d.
 func (s *Session) Warm(ctx context.Context, d time.Duration) error {
+	if s.Workload.Fill {
+		if t := s.Fill(ctx, 0, nil); t.Failed > 0 {
+			return fmt.Errorf("%d of %d checks failed while each key was asked for once: %w", t.Failed, t.Checks, orUndecided(t.Err))
+		}
+	}
 	for range 10 {
 		if t := s.Closed(ctx, d); t.Requests > 0 && t.Failed == t.Checks {
 			return fmt.Errorf("every check failed: %w", orUndecided(t.Err))
@@ -186,6 +189,40 @@ func (s *Session) Warm(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
+// Fill asks for every key once, in their order, so many a second if rate is not 0, else as fast as all callers can; the last request goes on
+// with the first keys. Every hundred requests it says how many keys were asked for, unless say is nil; several goroutines may call it.
+func (s *Session) Fill(ctx context.Context, rate float64, say func(keys int)) Stretch {
+	s.reset()
+	start := time.Now()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for _, c := range s.callers {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				n := int(next.Add(1))
+				first := (n - 1) * len(c.keys)
+				if first >= s.Workload.Keys {
+					return
+				}
+				for i := range c.keys {
+					c.keys[i] = uint32((first + i) % s.Workload.Keys)
+				}
+				if rate > 0 {
+					time.Sleep(time.Until(start.Add(time.Duration(float64(first) / rate * 1e9))))
+				}
+				sent := time.Now()
+				c.askFor(s.Account)
+				record(c.latency, time.Since(sent))
+				if say != nil && n%100 == 0 {
+					say(first + len(c.keys))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return s.collect(time.Since(start))
+}
+
 func orUndecided(err error) error {
 	if err == nil {
 		return errors.New("all were answered as unavailable or full")
@@ -195,32 +232,83 @@ func orUndecided(err error) error {
 
 func (s *Session) allOver() bool {
 	for k := range s.Account.keys {
-		if s.Account.keys[k].asked.Load() < 2*uint64(s.Workload.Count) {
+		if s.Account.keys[k].asked.Load() < 2*uint64(s.Workload.TermsOf(uint32(k)).Count) {
 			return false
 		}
 	}
 	return true
 }
 
+// lending is how long after the last check every hit that was lent has come back, and every denial that was cached meanwhile is
+// forgotten: a loan lasts up to 200 ms and a denial up to a second.
+const lending = 1500 * time.Millisecond
+
+// lends reports whether a node has answered from what it was lent, or remembered, so that loans may be out.
+func (s *Session) lends() bool {
+	seen := s.seen
+	for _, c := range s.callers {
+		for i, n := range c.via {
+			seen[i] += n
+		}
+	}
+	return seen[viaLease] > 0 || seen[viaDeniedCache] > 0
+}
+
+// returned waits until all loans have come back.
+func (s *Session) returned(ctx context.Context) {
+	if !s.lends() {
+		return
+	}
+	t := time.NewTimer(lending)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
 // Finish brings up to 100 of the keys to their limit and over it, unmeasured: one check takes most of what is left of each, and then
 // all callers ask for the last few at the same time. So in every workload some keys show whether the limit holds. It
 // does nothing where the target cannot ask for many hits at once.
+//
+// Hits on loan to a node are spent, and another node denies what they would have allowed until they have come back. So before this and after it all
+// loans are waited for, and what was denied though it was due is asked for once more: now it has to be admitted.
 func (s *Session) Finish(ctx context.Context) {
-	const last = 32 // hits that are left for the callers to run after
+	sp, ok := s.callers[0].Caller.(spender)
+	if !ok {
+		return
+	}
+	s.returned(ctx)
+	s.again(ctx, sp)
 	sample := s.Workload.sample()
+	s.nearly(ctx, sample)
+	s.race(ctx, sample)
+	s.returned(ctx)
+	s.again(ctx, sp)
+	s.beside(ctx, sp, sample)
+}
+
+// last is how many checks are left of each sampled key for the callers to run after.
+const last = 32
+
+// nearly spends most of what is left of each key.
+func (s *Session) nearly(ctx context.Context, sample []uint32) {
 	for i, k := range sample {
-		c := s.callers[i%len(s.callers)]
-		sp, ok := c.Caller.(spender)
+		sp, ok := s.callers[i%len(s.callers)].Caller.(spender)
 		if !ok || ctx.Err() != nil {
 			return
 		}
-		e := &s.Account.keys[k]
-		if gone := e.asked.Load() + last; gone < uint64(s.Workload.Count) {
-			hits := uint64(s.Workload.Count) - gone
-			r, _ := sp.Spend(k, uint32(hits))
-			s.Account.AddBulk(k, hits, r)
+		t := s.Workload.TermsOf(k)
+		gone := s.Account.keys[k].asked.Load() + last*uint64(t.Hits)
+		if room := t.room(); gone < room {
+			r, _ := sp.Spend(k, uint32(room-gone), t.Limits)
+			s.Account.AddBulk(k, room-gone, r)
 		}
 	}
+}
+
+// race has all callers ask for the sampled keys, together more often than is left.
+func (s *Session) race(ctx context.Context, sample []uint32) {
 	rounds := 2*last/len(s.callers) + 1
 	var wg sync.WaitGroup
 	for n, c := range s.callers {
@@ -237,4 +325,41 @@ func (s *Session) Finish(ctx context.Context) {
 		})
 	}
 	wg.Wait()
+}
+
+// again asks once more for what was denied though it was due. Where nothing was lent nothing excuses that, and nothing is asked again.
+func (s *Session) again(ctx context.Context, sp spender) {
+	if !s.lends() {
+		return
+	}
+	for k := range s.Account.keys {
+		if n := s.Account.missing(uint32(k)); n > 0 && ctx.Err() == nil {
+			r, _ := sp.Spend(uint32(k), uint32(n), s.Workload.TermsOf(uint32(k)).Limits)
+			s.Account.Again(uint32(k), n, r)
+		}
+	}
+}
+
+// beside looks at the limits beside the one that denies: all or nothing, so each has counted what was admitted and not a hit of what was denied.
+// Exactly what is left of it must be admitted, and nothing after.
+func (s *Session) beside(ctx context.Context, sp spender, sample []uint32) {
+	for _, k := range sample {
+		t, e := s.Workload.TermsOf(k), &s.Account.keys[k]
+		if e.failed.Load() > 0 {
+			continue // nobody knows whether that was spent
+		}
+		for _, b := range t.Beside {
+			left := uint64(b.Count) - e.admitted.Load()
+			limits := []string{b.Limit}
+			if r, err := sp.Spend(k, uint32(left), limits); err != nil || ctx.Err() != nil {
+				return
+			} else if r == Denied {
+				s.Account.beside(0, 1, "key %d: %d hits were admitted under %v, and %d more are denied under %s alone", k, e.admitted.Load(), t.Limits, left, b.Limit)
+				continue
+			}
+			if r, _ := sp.Spend(k, 1, limits); r == Admitted {
+				s.Account.beside(1, 0, "key %d: %d hits were admitted under %v, and more than %d more under %s alone", k, e.admitted.Load(), t.Limits, left, b.Limit)
+			}
+		}
+	}
 }

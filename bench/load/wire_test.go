@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -60,10 +61,28 @@ func TestRequest(t *testing.T) {
 			}
 		}
 	}
-	s := newSpend("127.0.0.1:1", "a/", "10/1h")
+	s := newSpend("127.0.0.1:1", "a/", []string{"10/1h"})
 	s.setHits(4_000_000_000)
 	if got := parsed(t, s.Set([]uint32{5})); len(got) != 1 || got[0].Hits != 4_000_000_000 || got[0].Key != "a/00000005" {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestRequestOfSeveralForms(t *testing.T) {
+	w, err := NewWorkload("mixed", 3, 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newWorkloadRequest("127.0.0.1:1", "a/", w)
+	for _, keys := range [][]uint32{{0, 1, 2}, {4, 4, 99_999}, {3, 0, 12_345_679}} {
+		var want []check
+		for _, k := range keys {
+			terms := w.TermsOf(k)
+			want = append(want, check{fmt.Sprintf("a/%08d", k), terms.Limits, int64(terms.Hits)})
+		}
+		if got := parsed(t, r.Set(keys)); !reflect.DeepEqual(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
 	}
 }
 
@@ -126,6 +145,12 @@ func TestScanAllocatesNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations a request", n)
 	}
+	w, _ := NewWorkload("mixed", 2, 1, 1)
+	mixed := newWorkloadRequest("h", "p/", w)
+	mixed.Set(keys)
+	if n := testing.AllocsPerRun(100, func() { mixed.Set(keys) }); n != 0 {
+		t.Errorf("%v allocations a request of several forms", n)
+	}
 }
 
 func FuzzScan(f *testing.F) {
@@ -145,9 +170,10 @@ func FuzzReadHead(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"))
 	f.Add([]byte("HTTP/1.1 2\r\n\r\n"))
+	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, length, _, err := readHead(bufio.NewReader(bytes.NewReader(b)))
-		if err == nil && (length < 0 || length > maxAnswer) {
+		if err == nil && (length < 0 && length != chunked || length > maxAnswer) {
 			t.Errorf("a length of %d was taken", length)
 		}
 	})

@@ -90,7 +90,10 @@ func TestBadWorkloads(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		batch, callers int
-	}{{"unifrom", 1, 1}, {"uniform", 0, 1}, {"uniform", 1001, 1}, {"uniform", 1, 0}} {
+	}{
+		{"unifrom", 1, 1}, {"uniform", 0, 1}, {"uniform", 1001, 1}, {"uniform", 1, 0},
+		{"uniform:", 1, 1}, {"uniform:0", 1, 1}, {"uniform:1g", 1, 1}, {"uniform:101m", 1, 1}, {"uniform:99999999999m", 1, 1}, {"over:10", 1, 1},
+	} {
 		if _, err := NewWorkload(c.name, c.batch, c.callers, 1); err == nil {
 			t.Errorf("%+v was taken", c)
 		}
@@ -108,6 +111,39 @@ func TestSample(t *testing.T) {
 		}
 		if slices.Max(s) >= uint32(keys) || s[0] != 0 {
 			t.Errorf("of %d keys: %v", keys, s)
+		}
+	}
+}
+
+func TestNumberOfKeys(t *testing.T) {
+	for name, want := range map[string]int{"uniform:10": 10, "hot:20k": 20_000, "uniform:1m": 1_000_000, "uniform": Keys} {
+		w, err := NewWorkload(name, 1, 1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.Keys != want || w.Fill != (name != "uniform") || len(w.seq) < w.Keys {
+			t.Errorf("%s: %d keys, %d drawn, fill %v", name, w.Keys, len(w.seq), w.Fill)
+		}
+		for _, k := range w.seq {
+			if int(k) >= w.Keys {
+				t.Fatalf("%s asks for key %d", name, k)
+			}
+		}
+	}
+}
+
+// Finish can show that limits beside the first have counted right only if they have room for what the first admits.
+func TestTermsBesideNeverDeny(t *testing.T) {
+	for _, w := range workloads {
+		for _, terms := range w.Terms {
+			if len(terms.Beside) != len(terms.Limits)-1 {
+				t.Errorf("%s: of %v, %v are beside", w.Name, terms.Limits, terms.Beside)
+			}
+			for _, b := range terms.Beside {
+				if b.Count <= terms.Count || !slices.Contains(terms.Limits, b.Limit) {
+					t.Errorf("%s: %v beside %v", w.Name, b, terms.Limits)
+				}
+			}
 		}
 	}
 }
