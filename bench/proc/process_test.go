@@ -189,6 +189,27 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+func TestRSS(t *testing.T) {
+	onLinux(t)
+	g := group(t)
+	p := child(t, g, "sit")
+	if n, err := p.RSS(); err != nil || n < 1<<20 || n > 1<<30 {
+		t.Errorf("a Go program that does nothing has %d bytes, %v", n, err)
+	}
+	p.Kill()
+	if _, err := p.RSS(); err == nil {
+		t.Error("the memory of a process that has ended")
+	}
+	if n, err := parseStatus([]byte("Name:\tx\nVmHWM:\t 9 kB\nVmRSS:\t    1234 kB\nRssAnon:\t 1 kB\n")); err != nil || n != 1234<<10 {
+		t.Errorf("got %d, %v", n, err)
+	}
+	for _, bad := range []string{"", "Name:\tx\n", "VmRSS:\n", "VmRSS: 12 MB\n", "VmRSS: -1 kB\n", "VmRSS: 99999999999999999999 kB\n"} {
+		if n, err := parseStatus([]byte(bad)); err == nil {
+			t.Errorf("%q was read as %d", bad, n)
+		}
+	}
+}
+
 func TestFreePorts(t *testing.T) {
 	p, err := FreePorts(5)
 	if err != nil {

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -53,4 +54,37 @@ func parseStat(b []byte) (time.Duration, error) {
 		sum += time.Duration(n) * tick
 	}
 	return sum, nil
+}
+
+// RSS returns the memory of the process that is in RAM, in bytes.
+func (p *Process) RSS() (uint64, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(p.PID()) + "/status")
+	if err != nil {
+		return 0, fmt.Errorf("read the memory of %s: %w", p.Name, err)
+	}
+	n, err := parseStatus(b)
+	if err != nil {
+		return 0, fmt.Errorf("read the memory of %s: %w", p.Name, err)
+	}
+	return n, nil
+}
+
+// parseStatus reads VmRSS, which is in KiB. A process that has ended and was not waited for has none.
+func parseStatus(b []byte) (uint64, error) {
+	for line := range bytes.Lines(b) {
+		rest, ok := bytes.CutPrefix(line, []byte("VmRSS:"))
+		if !ok {
+			continue
+		}
+		f := bytes.Fields(rest)
+		if len(f) != 2 || string(f[1]) != "kB" {
+			return 0, fmt.Errorf("bad line %q", line)
+		}
+		n, err := strconv.ParseUint(string(f[0]), 10, 50)
+		if err != nil {
+			return 0, fmt.Errorf("bad line %q: %w", line, err)
+		}
+		return n << 10, nil
+	}
+	return 0, errors.New("no VmRSS")
 }

@@ -16,3 +16,8 @@ func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: tru
 func (p *Process) CPU() (time.Duration, error) {
 	return 0, errors.New("the processor time of a process is read on Linux only")
 }
+
+// RSS needs /proc/PID/status.
+func (p *Process) RSS() (uint64, error) {
+	return 0, errors.New("the memory of a process is read on Linux only")
+}
