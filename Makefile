@@ -6,10 +6,10 @@ IMAGE   ?= stint:latest
 # The plugin where there is one, else the older program of its own.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help build run test lint bench faults sim hostile fuzz image compose clean
+.PHONY: help build run test lint bench bench-all faults sim hostile fuzz image compose clean
 
 help: ## list these words
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
 
 build: ## bin/stint, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/stint ./cmd/stint
@@ -28,8 +28,11 @@ test: lint ## linters, then every test with the race detector
 lint: ## gofmt, vet, staticcheck, govulncheck (where its data can be had)
 	@.ci/lint
 
-bench: build ## the table: Stint beside the bare echo and Redis
+bench: build ## the tables: Stint beside the bare echo and Redis (5 min)
 	$(GO) run ./bench run -stint bin/stint
+
+bench-all: build ## the whole matrix: rivals, batch sizes, keys, nodes, backups and leases on and off, memory, plots in out/plots (half an hour)
+	$(GO) run ./bench run -all -stint bin/stint -plots out/plots $(if $(GUBERNATOR),-gubernator $(GUBERNATOR))
 
 faults: build ## crashes, pauses, cuts and restarts under load, counted both ways: the table of docs/guarantees.md (35 min; root for cuts)
 	$(GO) run ./bench faults -stint bin/stint

@@ -1,6 +1,8 @@
 // Bench measures Stint, beside two others, on the machine it runs on: `go run ./bench WORD`.
 //
-//	run       start the echo, Redis and a cluster, load them in turn, print the table (this is `make bench`)
+//	run       start the echo, rivals and a cluster, load them in turn, print the table (this is `make bench`)
+//	memory    fill a node with keys, print bytes a line and how long it stood still
+//	compare   what has changed between the figures of two runs
 //	faults    kill, stop, cut off and restart nodes under load, print what it has cost
 //	load      load servers that already run
 //	cluster   start a cluster of stint processes and keep it until Ctrl-C
@@ -20,6 +22,8 @@
 //     use has loud and quiet minutes; a ratio is made of two stretches that lie seconds apart.
 //   - The echo is the floor: the same HTTP server, the same request, decoded the usual way, and a fixed answer. What
 //     Stint costs beyond it is what Stint does.
+//   - Clusters of several kinds (nodes, backups, leases) are measured one after another, each in turn with an echo: idle clusters would take
+//     processor time from the one that is measured. Their ratios to the echo compare, their figures do not.
 //   - Admitted hits are compared with those due in every workload, both ways. A wrong count is FAILED and exit status 1:
 //     a fast wrong answer is no answer.
 //

@@ -70,13 +70,13 @@ func loadWord(ctx context.Context, args []string) error {
 	}
 	v := s.Verdict()
 	row := &report.Row{
-		Workload: it.name, Batch: it.batch, Open: it.rate, Server: "stint", Nodes: len(list),
+		Workload: it.name, Keys: w.Keys, Batch: it.batch, Open: it.rate, Server: "stint", Nodes: len(list),
 		Rounds: []report.Round{report.NewRound(t, 0, own)}, Latency: summary([]*hdrhistogram.Histogram{t.Latency}), Verdict: &v,
 	}
 	if t.Err != nil {
 		row.Error = t.Err.Error()
 	}
-	row.Sum(nil)
+	row.Sum(nil, nil)
 	rep := &report.Report{
 		Version: report.Version, Started: time.Now().Truncate(time.Second), Command: "bench load " + strings.Join(args, " "),
 		Machine: report.ThisMachine(ctx), Callers: *callers, Seed: *seed, Rows: []*report.Row{row},

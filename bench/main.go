@@ -22,9 +22,11 @@ type word struct {
 // words is a function and not a variable because help, which is one of them, lists them.
 func words() []word {
 	return []word{
-		{"run", "[flags]", "start the echo, Redis and a cluster, load them in turn, print the table", runWord},
+		{"run", "[flags]", "start the echo, rivals and a cluster, load them in turn, print the table", runWord},
 		{"faults", "[--only NAME,…] [flags]", "kill, stop, cut off and restart nodes under load, print what it has cost", faultsWord},
 		{"handoff", "[--lines N] [flags]", "fill a cluster with lines, have a node join and leave, print how long that took and froze", handoffWord},
+		{"memory", "[--keys N] [flags]", "fill a node with keys, print bytes a line and how long it stood still", memoryWord},
+		{"compare", "OLD.json NEW.json", "what has changed between the figures of two runs, and is it more than their spread", compareWord},
 		{"load", "--addr HOST:PORT,… [flags]", "load servers that already run", loadWord},
 		{"cluster", "[N] [flags]", "start N (3) stint processes and keep them until Ctrl-C", clusterWord},
 		{"demo", "[flags]", "start three nodes, show that they count together, keep them until Ctrl-C", demoWord},
@@ -82,7 +84,7 @@ func printHelp(w io.Writer) {
 	for _, x := range words() {
 		fmt.Fprintf(w, "  %-8s %-27s %s\n", x.name, x.args, x.about)
 	}
-	fmt.Fprintln(w, "\nworkloads, written NAME[/CHECKS A REQUEST][@OPEN LOOP]; @50% is half of the closed loop's rate, @2000 requests a second:")
+	fmt.Fprintln(w, "\nworkloads, written NAME[:KEYS][/CHECKS A REQUEST][@OPEN LOOP]; :1m is a million keys, @50% half of the closed loop's rate, @2000 requests a second:")
 	names, about := load.Names()
 	for i, n := range names {
 		fmt.Fprintf(w, "  %-8s %s\n", n, about[i])

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,10 +57,21 @@ func TestEcho(t *testing.T) {
 
 func TestPlan(t *testing.T) {
 	plan, err := parsePlan(defaultPlan)
-	if err != nil || len(plan) != 7 {
+	if err != nil || len(plan) != 9 {
 		t.Fatalf("%d items, %v", len(plan), err)
 	}
-	if got, want := plan[6], (item{text: "uniform@50%", name: "uniform", batch: 1, percent: 50}); got != want {
+	for _, text := range []string{fullPlan, variantPlan} {
+		plan, err := parsePlan(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range plan {
+			if _, err := load.NewWorkload(it.name, it.batch, 64, 1); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if got, want := plan[7], (item{text: "uniform@50%", name: "uniform", batch: 1, percent: 50}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if it, err := parseItem("hot/100@2000"); err != nil || it != (item{text: "hot/100@2000", name: "hot", batch: 100, rate: 2000}) {
@@ -78,7 +90,9 @@ func TestPlan(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	for _, args := range []string{
-		"", "fly", "run --callers 0", "run --duration 1ms", "run --arrivals never", "run --workloads unifrom", "run more",
+		"", "fly", "run --callers 0", "run --duration 1ms", "run --arrivals never", "run --workloads unifrom", "run --workloads uniform:0", "run more",
+		"run --nodes 0", "run --nodes 3,", "run --backups no", "run --leases on,on,of", "run --memory -1", "run --variant-workloads hot@50%", "run --servers ech0",
+		"memory --keys 1", "memory --rate 0", "memory --keys 50000001", "memory --keys 50000000 --rate 1000", "memory --rest 1ms", "compare", "compare one", "compare one two three",
 		"load --workload uniform@50%", "load --callers 0", "faults --runs 0", "faults --only clam", "faults --rate 0", "faults --callers 0", "echo --addr 0.0.0.0:7060", "cluster 3 4",
 	} {
 		if err := dispatch(t.Context(), strings.Fields(args)); !errors.Is(err, errUsage) {
@@ -93,6 +107,59 @@ func TestUsage(t *testing.T) {
 	for _, w := range words() {
 		if !strings.Contains(b.String(), "\n  "+w.name+" ") {
 			t.Errorf("help has no %s", w.name)
+		}
+	}
+}
+
+func TestGroups(t *testing.T) {
+	for _, c := range []struct {
+		flags string
+		want  []string
+	}{
+		{"", []string{""}},
+		{"--nodes 3,1,5", []string{"", "1 node", "5 nodes"}},
+		{"--nodes 3,1 --backups on,off --leases off,on", []string{"", "leases on", "backups off", "1 node"}},
+		{"--nodes 3,1 --backups on,off --cross", []string{"", "backups off", "1 node", "1 node, backups off"}},
+		{"--nodes 3,3 --backups off,off", []string{""}},
+	} {
+		o := &options{}
+		if err := o.flags().Parse(strings.Fields(c.flags)); err != nil {
+			t.Fatal(err)
+		}
+		groups, err := o.groups()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i, g := range groups {
+			got = append(got, g.name)
+			if (len(g.servers) == 3) != (i == 0) || (len(g.plan) == 9) != (i == 0) {
+				t.Errorf("%s: group %d: %+v", c.flags, i, g)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.flags, got, c.want)
+		}
+	}
+	if got := (variant{3, false, false}).args(); !slices.Equal(got, []string{"--backups=false", "--leases=false"}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestGubernatorIsMeasuredWhereItIsNamed(t *testing.T) {
+	for flags, want := range map[string]string{
+		"":                                "echo,redis,stint",
+		"--gubernator h:1":                "echo,redis,gubernator,stint",
+		"--all --gubernator h:1":          "echo,redis,ratelimit,gubernator,stint",
+		"--gubernator h:1 --servers echo": "echo",
+	} {
+		o := &options{}
+		f := o.flags()
+		if err := f.Parse(strings.Fields(flags)); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.check(f); err != nil || o.servers != want {
+			t.Errorf("%s: %s, %v, want %s", flags, o.servers, err, want)
 		}
 	}
 }
@@ -172,6 +239,63 @@ func TestRedisInPipelinesCountsAsOneByOne(t *testing.T) {
 		session.Close()
 		if !v.Exact() || v.Failed != 0 || v.Asked < 800 || v.Admitted < 400 || v.Admitted > 410 {
 			t.Errorf("batches of %d: %+v, want 4 keys of 100", batch, v)
+		}
+	}
+}
+
+// envoyproxy/ratelimit is not built for a test; where a run has built it, its counts must come out right.
+func TestRatelimitCounts(t *testing.T) {
+	if binary, err := ratelimitBinary(); err != nil {
+		t.Skip(err)
+	} else if _, err := os.Stat(binary); err != nil {
+		t.Skip("it was not built yet: bench run --servers echo,redis,ratelimit")
+	}
+	g, err := proc.NewGroup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	redis, err := startRedis(t.Context(), g, 4)
+	var absent errAbsent
+	if errors.As(err, &absent) {
+		t.Skip(absent.reason)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer redis.close()
+	s, err := startRatelimit(t.Context(), g, []*server{redis})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, batch := range []int{1, 30} {
+		w, err := load.NewWorkload("over", batch, 4, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := load.NewSession(s.target, w, strings.Repeat("b", batch), 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := session.Warm(t.Context(), 50*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		v := session.Verdict()
+		session.Close()
+		if !v.Exact() || v.Failed != 0 || v.Asked < 800 || v.Admitted != 400 {
+			t.Errorf("batches of %d: %+v, want 4 keys of 100", batch, v)
+		}
+	}
+}
+
+func TestRivalsThatAreNotThereAreSkipped(t *testing.T) {
+	var absent errAbsent
+	if _, err := startRatelimit(t.Context(), nil, nil); !errors.As(err, &absent) {
+		t.Errorf("ratelimit without Redis: %v", err)
+	}
+	for _, addr := range []string{"", "127.0.0.1:1"} {
+		if _, err := findGubernator(t.Context(), addr); !errors.As(err, &absent) {
+			t.Errorf("gubernator at %q: %v", addr, err)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -16,13 +18,16 @@ import (
 // seen for the first time, pools fill.
 const warm = 500 * time.Millisecond
 
-// A measurement is a run under way.
+// A measurement is a run under way: one group of servers after another.
 type measurement struct {
 	o        *options
-	servers  []*server
 	rep      *report.Report
 	run      string // begins every key, so that no run meets another's
 	progress *report.Progress
+
+	group   string
+	servers []*server
+	closed  map[loadID]float64 // requests per second that the group's Stint, else its first server, has reached in closed loop, by workload
 }
 
 // A contest is one server in one item: its session stays open over all rounds, so that keys, connections and the
@@ -34,7 +39,7 @@ type contest struct {
 	latency []*hdrhistogram.Histogram
 }
 
-// item measures one workload on all servers in turn, and adds its rows to the report.
+// item measures one workload on all servers of the group in turn, and adds its rows to the report.
 func (m *measurement) item(ctx context.Context, it item) error {
 	w, err := load.NewWorkload(it.name, it.batch, m.o.callers, m.o.seed)
 	if err != nil {
@@ -46,36 +51,26 @@ func (m *measurement) item(ctx context.Context, it item) error {
 			return err
 		}
 	}
-	var contests []*contest
+	contests, err := m.contests(ctx, it, w, offered)
 	defer func() {
 		for _, c := range contests {
 			c.session.Close()
 		}
 	}()
-	for _, s := range m.servers {
-		prefix := fmt.Sprintf("%s/%s/", m.run, it.text)
-		session, err := load.NewSession(s.target, w, prefix, m.o.callers)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		contests = append(contests, &contest{server: s, session: session, row: &report.Row{
-			Workload: it.name, Batch: it.batch, Open: offered, Server: s.name, Nodes: s.nodes,
-		}})
-		m.progress.Step(warm, "%s: warming %s", it.text, s.name)
-		if err := session.Warm(ctx, warm/2); err != nil {
-			return fmt.Errorf("warm %s with %s: %w", s.name, it.text, err)
-		}
+	if err != nil {
+		return err
 	}
 	for round := range m.o.rounds {
 		for _, c := range contests {
-			m.progress.Step(m.o.duration, "%s: round %d of %d, %s", it.text, round+1, m.o.rounds, c.name)
+			m.progress.Step(m.o.duration, "%s: round %d of %d, %s", m.named(it), round+1, m.o.rounds, c.name)
 			if err := m.stretch(ctx, c, offered, uint64(round)); err != nil {
-				return fmt.Errorf("%s, %s: %w", it.text, c.name, err)
+				return fmt.Errorf("%s, %s: %w", m.named(it), c.name, err)
 			}
 		}
 	}
 	for _, c := range contests {
 		if c.counts {
+			m.progress.Say("%s: counting, %s", m.named(it), c.name)
 			c.session.Finish(ctx)
 			v := c.session.Verdict()
 			c.row.Verdict = &v
@@ -84,29 +79,74 @@ func (m *measurement) item(ctx context.Context, it item) error {
 			return ctx.Err()
 		}
 		c.row.Latency = summary(c.latency)
+		c.row.Sum(rowOf(contests, "echo"), rowOf(contests, "redis"))
 		m.rep.Rows = append(m.rep.Rows, c.row)
-		c.row.Sum(m.rep.Find(it.name, it.batch, offered, "echo"))
+	}
+	if r := rowOf(contests, "stint"); !it.open() && r != nil {
+		m.closed[it.id()] = r.Median.Rate / float64(it.batch)
+	} else if !it.open() && len(contests) > 0 {
+		m.closed[it.id()] = contests[0].row.Median.Rate / float64(it.batch)
 	}
 	return nil
+}
+
+// named is the item with its group, for progress and errors.
+func (m *measurement) named(it item) string {
+	if m.group == "" {
+		return it.text
+	}
+	return m.group + ", " + it.text
+}
+
+// contests opens a session with every server that can be asked for the workload, and warms it.
+func (m *measurement) contests(ctx context.Context, it item, w *load.Workload, offered float64) ([]*contest, error) {
+	var contests []*contest
+	for _, s := range m.servers {
+		m.progress.Step(warm, "%s: warming %s", m.named(it), s.name)
+		prefix := fmt.Sprintf("%s/%s/", m.run, it.text)
+		session, err := load.NewSession(s.target, w, prefix, m.o.callers)
+		var unable load.Unable
+		if errors.As(err, &unable) {
+			m.rep.Skipped[s.name+", "+it.text] = unable.Error()
+			continue
+		}
+		if err != nil {
+			return contests, fmt.Errorf("%s: %w", s.name, err)
+		}
+		contests = append(contests, &contest{server: s, session: session, row: &report.Row{
+			Group: m.group, Workload: it.name, Keys: w.Keys, Batch: it.batch, Open: offered, Share: it.percent,
+			Server: s.name, Nodes: s.nodes, Variant: s.variant,
+		}})
+		if err := session.Warm(ctx, warm/2); err != nil {
+			return contests, fmt.Errorf("warm %s with %s: %w", s.name, m.named(it), err)
+		}
+	}
+	return contests, nil
+}
+
+// rowOf returns the row of a server, nil where it is not among the contests.
+func rowOf(contests []*contest, name string) *report.Row {
+	i := slices.IndexFunc(contests, func(c *contest) bool { return c.name == name })
+	if i < 0 {
+		return nil
+	}
+	return contests[i].row
 }
 
 // share returns the rate of requests that is the item's share of what Stint has reached in closed loop; where it is not
 // measured, of what the first server has. All servers are then asked at this rate, for latencies compare only at the same load.
 func (m *measurement) share(it item) (float64, error) {
-	r := m.rep.Find(it.name, it.batch, 0, "stint")
-	if r == nil {
-		r = m.rep.Find(it.name, it.batch, 0, m.servers[0].name)
-	}
-	if r == nil || r.Median.Rate == 0 {
+	rate := m.closed[it.id()]
+	if rate == 0 {
 		return 0, fmt.Errorf("%s: no rate of the closed loop to take a share of", it.text)
 	}
-	rate := r.Median.Rate / float64(it.batch) * it.percent / 100
-	return max(float64(int(rate)), 1), nil
+	return max(float64(int(rate*it.percent/100)), 1), nil
 }
 
 // stretch runs one measured stretch. The processor time is read right before it and right after the last answer, so it covers
-// exactly the requests that are counted.
+// exactly the requests that are counted. Allocations are read around that, and one look at them is taken off.
 func (m *measurement) stretch(ctx context.Context, c *contest, offered float64, round uint64) error {
+	mallocs := c.mallocs(ctx)
 	before, err := c.cpu()
 	if err != nil {
 		return err
@@ -123,13 +163,18 @@ func (m *measurement) stretch(ctx context.Context, c *contest, offered float64, 
 	if err != nil {
 		return err
 	}
+	mallocs = c.mallocs(ctx) - mallocs - c.scrape
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if s.Err != nil && c.row.Error == "" {
 		c.row.Error = s.Err.Error()
 	}
-	c.row.Rounds = append(c.row.Rounds, report.NewRound(s, after-before, own))
+	r := report.NewRound(s, after-before, own)
+	if n := s.Checks - s.Failed; n > 0 && c.cluster != nil {
+		r.Allocs = max(mallocs, 1) / float64(n) // 0 would say that it is not known
+	}
+	c.row.Rounds = append(c.row.Rounds, r)
 	c.latency = append(c.latency, s.Latency)
 	return nil
 }
@@ -151,6 +196,6 @@ func summary(all []*hdrhistogram.Histogram) report.Latency {
 	}
 	us := func(ns int64) float64 { return float64(ns) / 1e3 }
 	return report.Latency{
-		P50: us(h.ValueAtQuantile(50)), P99: us(h.ValueAtQuantile(99)), P999: us(h.ValueAtQuantile(99.9)), Max: us(h.Max()),
+		P50: us(h.ValueAtQuantile(50)), P90: us(h.ValueAtQuantile(90)), P99: us(h.ValueAtQuantile(99)), P999: us(h.ValueAtQuantile(99.9)), Max: us(h.Max()),
 	}
 }

@@ -6,20 +6,36 @@ import (
 	"strings"
 )
 
-// defaultPlan is what `run` measures: every workload one check at a time, the two where batches matter, and an open loop
-// at half of the first row's rate, where queues are short and latency is the server's own.
-const defaultPlan = "uniform,zipf,hot,over,uniform/100,hot/100,uniform@50%"
+const (
+	// defaultPlan is what `run` measures: every workload one check at a time, the two where batches matter, and an open loop at a half and at
+	// four fifths of the first row's rate. At a half queues are short, and latency is the server's own.
+	defaultPlan = "uniform,zipf,hot,over,mixed,uniform/100,hot/100,uniform@50%,uniform@80%"
 
-// An item is one workload of a plan, NAME[/CHECKS A REQUEST][@OPEN LOOP].
+	// fullPlan is that of `run --all`: besides, other batch sizes and numbers of keys, for the curves.
+	fullPlan = defaultPlan + ",uniform/10,uniform/1000,over/100,mixed/100,hot@50%,uniform:1k/100,uniform:10k/100,uniform:1m/100"
+
+	// variantPlan is what `run` measures of other clusters than the first.
+	variantPlan = "uniform,hot,mixed,uniform/100,uniform@50%"
+)
+
+// An item is one workload of a plan, NAME[:KEYS][/CHECKS A REQUEST][@OPEN LOOP].
 type item struct {
 	text    string
-	name    string
+	name    string // with the keys
 	batch   int
 	percent float64 // open loop at this share of the closed loop's rate, in %; 0: none
 	rate    float64 // open loop at so many requests per second; 0: none
 }
 
 func (it item) open() bool { return it.percent > 0 || it.rate > 0 }
+
+// A loadID is what the closed and the open loops of one workload have in common.
+type loadID struct {
+	name  string
+	batch int
+}
+
+func (it item) id() loadID { return loadID{it.name, it.batch} }
 
 // parsePlan reads a list of items. The names of workloads are looked at later, by load.NewWorkload. An item in open loop at a
 // percentage needs the same workload in closed loop before it.
@@ -41,7 +57,7 @@ func parsePlan(text string) ([]item, error) {
 
 func closedBefore(plan []item, it item) bool {
 	for _, p := range plan {
-		if p.name == it.name && p.batch == it.batch && !p.open() {
+		if p.id() == it.id() && !p.open() {
 			return true
 		}
 	}

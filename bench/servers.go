@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stint-limiter/stint/bench/load"
@@ -17,12 +18,17 @@ import (
 
 // A server is one of those that are measured in turn.
 type server struct {
-	name   string
-	nodes  int
-	target load.Target
-	procs  []*proc.Process // whose processor time counts
-	counts bool            // it counts, so admitted and due can be compared
-	close  func()
+	name    string
+	nodes   int
+	variant string
+	target  load.Target
+	procs   []*proc.Process // whose processor time counts; none: not ours, and not known
+	addr    string          // Redis's, for whoever needs it
+	counts  bool            // it counts, so admitted and due can be compared
+	cluster *proc.Cluster   // Stint's
+	close   func()
+
+	scrape float64 // allocations of one look at all nodes' metrics
 }
 
 // errAbsent is why a server is skipped, which is no failure.
@@ -30,17 +36,21 @@ type errAbsent struct{ reason string }
 
 func (e errAbsent) Error() string { return e.reason }
 
-// start starts the named server in the group.
-func start(ctx context.Context, g *proc.Group, name string, o *options) (*server, error) {
+// start starts the named server in the group; before are those that run already.
+func start(ctx context.Context, g *proc.Group, name string, o *options, v variant, before []*server) (*server, error) {
 	switch name {
 	case "echo":
 		return startEcho(ctx, g)
 	case "redis":
 		return startRedis(ctx, g, o.callers)
+	case "ratelimit":
+		return startRatelimit(ctx, g, before)
+	case "gubernator":
+		return findGubernator(ctx, o.gubernator)
 	case "stint":
-		return startStint(ctx, g, o)
+		return startStint(ctx, g, o, v)
 	}
-	return nil, fmt.Errorf("no server is called %q: there are echo, redis, stint; %w", name, errUsage)
+	return nil, fmt.Errorf("no server is called %q: there are echo, redis, ratelimit, gubernator, stint; %w", name, errUsage)
 }
 
 // startEcho starts this program again, as the echo.
@@ -88,23 +98,57 @@ func startRedis(ctx context.Context, g *proc.Group, callers int) (*server, error
 		return nil, err
 	}
 	t := load.NewRedis(addr, callers)
-	return &server{name: "redis", nodes: 1, target: t, procs: []*proc.Process{p}, counts: true, close: func() { t.Client.Close() }}, nil
+	return &server{name: "redis", nodes: 1, target: t, procs: []*proc.Process{p}, addr: addr, counts: true, close: func() { t.Client.Close() }}, nil
 }
 
-func startStint(ctx context.Context, g *proc.Group, o *options) (*server, error) {
+func startStint(ctx context.Context, g *proc.Group, o *options, v variant) (*server, error) {
 	binary, err := stintBinary(ctx, g, o.stint)
 	if err != nil {
 		return nil, err
 	}
-	cl, err := g.StartCluster(ctx, proc.ClusterConfig{Binary: binary, Nodes: o.nodes, Port: o.port})
+	args := append(v.args(), strings.Fields(o.stintFlags)...)
+	if err := knows(ctx, binary, v.args()); err != nil {
+		return nil, err
+	}
+	cl, err := g.StartCluster(ctx, proc.ClusterConfig{Binary: binary, Nodes: v.nodes, Port: o.port, Args: args})
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: "stint", nodes: o.nodes, target: load.HTTP{Addrs: cl.Checks()}, counts: true, close: func() {}}
+	s := &server{name: "stint", nodes: v.nodes, variant: v.String(), target: load.HTTP{Addrs: cl.Checks()}, counts: true, cluster: cl, close: func() {}}
+	if o.stintFlags != "" {
+		s.variant = strings.TrimPrefix(s.variant+", "+o.stintFlags, ", ")
+	}
 	for _, n := range cl.Nodes {
 		s.procs = append(s.procs, n.Process)
 	}
+	first := s.mallocs(ctx)
+	s.scrape = s.mallocs(ctx) - first
 	return s, nil
+}
+
+// knows looks whether the binary has the flags, for --stint may name an older one.
+func knows(ctx context.Context, binary string, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	help, err := exec.CommandContext(ctx, binary, "serve", "--help").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ask %s for its flags: %w", binary, err)
+	}
+	for _, a := range args {
+		if name, _, _ := strings.Cut(a, "="); !strings.Contains(string(help), name+" ") {
+			return errAbsent{fmt.Sprintf("this stint serve has no %s", name)}
+		}
+	}
+	return nil
+}
+
+// mallocs returns how many objects the nodes have allocated so far, 0 if that is not known.
+func (s *server) mallocs(ctx context.Context) float64 {
+	if s.cluster == nil {
+		return 0
+	}
+	return sum(ctx, s.cluster, "go_memstats_mallocs_total")
 }
 
 // cpu returns the processor time that the server's processes have used so far. A process that has ended is an
@@ -120,6 +164,19 @@ func (s *server) cpu() (time.Duration, error) {
 			return 0, err
 		}
 		sum += d
+	}
+	return sum, nil
+}
+
+// rss returns the memory of the server's processes.
+func (s *server) rss() (uint64, error) {
+	var sum uint64
+	for _, p := range s.procs {
+		n, err := p.RSS()
+		if err != nil {
+			return 0, err
+		}
+		sum += n
 	}
 	return sum, nil
 }

@@ -5,5 +5,8 @@
 // seconds apart, and the median is taken of the ratios: on a machine that others use too, a ratio of medians
 // would compare a quiet minute with a loud one. Percentiles of latency are of all rounds together.
 //
-// What it does not do: judge whether a figure is good, or compare two runs.
+// [Compare] says what has changed between two runs, in ratios to the echo, and whether that is more than the rounds of either differ among themselves.
+// [Report.Plots] draws pictures.
+//
+// What it does not do: judge whether a figure is good.
 package report

@@ -2,11 +2,11 @@ package report
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -24,22 +24,36 @@ func example() *Report {
 		Machine: Machine{Cores: 2, CPU: "An Ordinary Processor", Kernel: "6.1.0", OS: "linux/amd64", Go: "go1.26.8", Commit: "0123456789ab+", Load: "0.10"},
 		Callers: 64, Skipped: map[string]string{"redis": "no redis-server on the PATH"},
 	}
-	rows := []*Row{
-		{Workload: "uniform", Batch: 1, Server: "echo", Nodes: 1, Latency: Latency{700, 2500, 6000, 9000},
-			Rounds: []Round{{Rate: 80_000, CPU: 11, OwnCPU: 13, P99: 2500}, {Rate: 40_000, CPU: 22, OwnCPU: 26, P99: 5000}}},
-		{Workload: "uniform", Batch: 1, Server: "stint", Nodes: 3, Latency: Latency{900, 3500, 16_000, 20_000},
-			Rounds:  []Round{{Rate: 48_000, CPU: 16.5, OwnCPU: 14, P99: 3500}, {Rate: 24_000, CPU: 33, OwnCPU: 28, P99: 7000}},
-			Verdict: &load.Verdict{Asked: 1_300_000, Admitted: 1_001_234_567, Due: 1_001_234_567, Bulk: 1_000_000_000}},
-		{Workload: "hot", Batch: 100, Server: "stint", Nodes: 3, Latency: Latency{9000, 35_000, 160_000, 200_000},
-			Rounds:  []Round{{Rate: 1_048_000, CPU: 0.84, OwnCPU: 0.2, Failed: 3}},
-			Verdict: &load.Verdict{Admitted: 1001, Due: 1000, Failed: 3, Over: 1, Bad: "key 0: 9000 asked, 3 failed, 1001 admitted of 1000 due"}, Error: "ask 127.0.0.1:1: EOF"},
-		{Workload: "uniform", Batch: 1, Open: 24_000, Server: "redis", Nodes: 1, Latency: Latency{50, 90, 100, 200},
-			Rounds: []Round{{Rate: 24_000, CPU: 229, OwnCPU: 30, Late: 12}}, Verdict: &load.Verdict{Admitted: 5, Due: 5, Refill: true}},
+	echo := &Row{Workload: "uniform", Keys: 100_000, Batch: 1, Server: "echo", Nodes: 1, Latency: Latency{700, 900, 2500, 6000, 9000},
+		Rounds: []Round{{Rate: 80_000, CPU: 11, OwnCPU: 13, P99: 2500}, {Rate: 40_000, CPU: 22, OwnCPU: 26, P99: 5000}}}
+	redis := &Row{Workload: "uniform", Keys: 100_000, Batch: 1, Server: "redis", Nodes: 1, Latency: Latency{800, 900, 3000, 7000, 9500},
+		Rounds: []Round{{Rate: 24_000, CPU: 12, OwnCPU: 25, P99: 2500}, {Rate: 16_000, CPU: 24, OwnCPU: 26, P99: 5000}}}
+	stint := &Row{Workload: "uniform", Keys: 100_000, Batch: 1, Server: "stint", Nodes: 3, Latency: Latency{900, 1500, 3500, 16_000, 20_000},
+		Rounds: []Round{
+			{Rate: 48_000, CPU: 16.5, OwnCPU: 14, P99: 3500, Allocs: 0.5, Via: map[string]uint64{"holder": 600, "lease": 397}},
+			{Rate: 24_000, CPU: 33, OwnCPU: 28, P99: 7000, Allocs: 0.3, Via: map[string]uint64{"holder": 300, "lease": 700, "other": 3}}},
+		Verdict: &load.Verdict{Asked: 1_300_000, Admitted: 1_001_234_567, Due: 1_001_234_567, Bulk: 1_000_000_000, Lent: 1234}}
+	for _, x := range []*Row{echo, redis, stint} {
+		x.Sum(echo, redis)
 	}
-	r.Rows = rows
-	for _, x := range rows {
-		x.Sum(r.Find(x.Workload, x.Batch, x.Open, "echo"))
+	wrong := &Row{Workload: "hot:1m", Keys: 1_000_000, Batch: 100, Server: "stint", Nodes: 3, Latency: Latency{9000, 9500, 35_000, 160_000, 200_000},
+		Rounds:  []Round{{Rate: 1_048_000, CPU: 0.84, OwnCPU: 0.2, Failed: 3}},
+		Verdict: &load.Verdict{Admitted: 1001, Due: 1000, Failed: 3, Over: 1, Bad: "key 0: 9000 asked, 3 failed, 1001 admitted of 1000 due"}, Error: "ask 127.0.0.1:1: EOF"}
+	open := &Row{Workload: "uniform", Keys: 100_000, Batch: 1, Open: 24_000, Share: 50, Server: "redis", Nodes: 1, Latency: Latency{50, 70, 90, 100, 200},
+		Rounds: []Round{{Rate: 24_000, CPU: 229, OwnCPU: 30, Late: 12}}, Verdict: &load.Verdict{Admitted: 5, Due: 5, Refill: true}}
+	alone := &Row{Group: "backups off", Workload: "uniform", Keys: 100_000, Batch: 1, Server: "stint", Nodes: 3, Variant: "backups off",
+		Latency: Latency{900, 1500, 3500, 16_000, 20_000}, Rounds: []Round{{Rate: 50_000, CPU: 15, OwnCPU: 14, P99: 3400}}, Verdict: &load.Verdict{Admitted: 7, Due: 7}}
+	for _, x := range []*Row{wrong, open, alone} {
+		x.Sum(nil, nil)
 	}
+	r.Rows = []*Row{echo, redis, stint, wrong, open, alone}
+	m := &Memory{Keys: 5_000_000, Limit: "1000/1h", Nodes: 1, Seconds: 9.5, Steps: []MemoryStep{
+		{Name: "before", RSS: 20 << 20, Lines: 10, Node: Latency{100, 120, 150, 200, 400}, Echo: Latency{90, 110, 130, 190, 300}},
+		{Name: "filled", RSS: 500 << 20, Lines: 5_000_010, Rate: 526_000, Node: Latency{100, 120, 150, 200, 7000}, Echo: Latency{90, 110, 130, 190, 6000}, GC: 150},
+		{Name: "at rest", RSS: 20<<20 + 430_000_000, Lines: 5_000_010, Node: Latency{100, 120, 150, 200, 400}, Echo: Latency{90, 110, 130, 190, 300}, GC: 150},
+	}}
+	m.Sum()
+	r.Memory = []*Memory{m}
 	return r
 }
 
@@ -65,12 +79,12 @@ func TestTable(t *testing.T) {
 
 // The machine has been half as fast in the second round, for both. The ratio does not care.
 func TestRatiosAreMadeWithinARound(t *testing.T) {
-	m := example().Rows[1].Median
+	m := example().Rows[2].Median
 	if m.Rate != 36_000 || math.Abs(m.RateOf-0.6) > 1e-9 || math.Abs(m.CPUOf-1.5) > 1e-9 || math.Abs(m.P99Of-1.4) > 1e-9 {
 		t.Errorf("got %+v", m)
 	}
-	if math.Abs(m.Spread-24_000.0/36_000) > 1e-9 {
-		t.Errorf("spread %v", m.Spread)
+	if math.Abs(m.Spread-24_000.0/36_000) > 1e-9 || math.Abs(m.RateRedis-1.75) > 1e-9 || math.Abs(m.Allocs-0.4) > 1e-9 {
+		t.Errorf("got %+v", m)
 	}
 }
 
@@ -103,17 +117,31 @@ func TestNewRound(t *testing.T) {
 }
 
 func TestFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "new", "x.json")
-	if err := example().WriteFile(file); err != nil {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "new", "x.json")
+	want := example()
+	if err := want.WriteFile(file); err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	got, err := ReadFile(file)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
 	}
-	var r Report
-	if err := json.Unmarshal(b, &r); err != nil || r.Version != Version || len(r.Rows) != 4 || r.Rows[2].Verdict.Over != 1 {
-		t.Errorf("got %+v, %v", r, err)
+	for name, bad := range map[string]string{"version 1": `{"version":1}`, "end": `{"version":2`, "no such file": ""} {
+		file := filepath.Join(dir, "bad.json")
+		os.Remove(file)
+		if bad != "" {
+			os.WriteFile(file, []byte(bad), 0o644)
+		}
+		if _, err := ReadFile(file); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestBytesPerLine(t *testing.T) {
+	if m := example().Memory[0]; m.BytesPerLine != 86 {
+		t.Errorf("%v bytes a line", m.BytesPerLine)
 	}
 }
 
