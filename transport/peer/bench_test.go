@@ -29,13 +29,16 @@ func BenchmarkLoopback(b *testing.B) {
 		for _, lanes := range []int{1, 2, 4} {
 			for _, secret := range []string{"", "secret"} {
 				name := fmt.Sprintf("asks=%d/lanes=%d/secret=%t", per, lanes, secret != "")
-				b.Run(name, func(b *testing.B) { loopback(b, per, lanes, secret) })
+				b.Run(name, func(b *testing.B) { loopback(b, 64, per, lanes, secret) })
 			}
 		}
 	}
 }
 
-func loopback(b *testing.B, per, lanes int, secret string) {
+// BenchmarkOneCaller is how long one ask takes there and back where nobody else asks.
+func BenchmarkOneCaller(b *testing.B) { loopback(b, 1, 1, 1, "") }
+
+func loopback(b *testing.B, callers, per, lanes int, secret string) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -50,7 +53,6 @@ func loopback(b *testing.B, per, lanes int, secret string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	const callers = 64
 	b.ReportAllocs()
 	before := cpu()
 	b.ResetTimer()

@@ -132,27 +132,28 @@ func (l *laneMemory) begin(sequence uint64, dst []byte) (again []byte, fresh, ok
 	return append(dst, l.answer...), false, true
 }
 
-// finish remembers the answer to a fresh batch and wakes who waits for it. The memory keeps the buffer and returns
-// another one in its place.
-func (l *laneMemory) finish(sequence uint64, answer []byte, m *memory) []byte {
+// finish remembers the answer to a fresh batch, in a copy, and wakes who waits for it.
+func (l *laneMemory) finish(sequence uint64, answer []byte, m *memory) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sequence != sequence {
-		return answer
+		return
 	}
 	l.deciding = false
 	l.cond.Broadcast()
-	more := int64(cap(answer) - cap(l.answer))
-	if l.dropped || m.stats.Remembered.Add(more) > m.most && more > 0 {
-		if !l.dropped {
-			m.stats.Remembered.Add(-more)
-		}
-		return answer
+	if l.dropped {
+		return
 	}
+	if had := cap(l.answer); had < len(answer) {
+		size := len(answer) + len(answer)/4 // answers differ in length a little
+		if m.stats.Remembered.Add(int64(size-had)) > m.most {
+			m.stats.Remembered.Add(-int64(size - had))
+			return
+		}
+		l.answer = make([]byte, 0, size)
+	}
+	l.answer = append(l.answer[:0], answer...)
 	l.kept = true
-	old := l.answer
-	l.answer = answer
-	return old[:0]
 }
 
 // release gives the answers' memory back; with drop, for good.

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,7 @@ func remember(m *memory, name string, start uint64, lane uint8, sequence uint64,
 	case !ok:
 		return fmt.Sprint("refused ", statusStale)
 	case fresh:
-		l.finish(sequence, append(make([]byte, 0, 100), answer...), m)
+		l.finish(sequence, []byte(answer), m)
 		return "decided"
 	}
 	return string(again)
@@ -73,13 +74,14 @@ func TestRememberedBytesAreBoundedAndCounted(t *testing.T) {
 	m := newMemory(stats)
 	m.most = 1000
 	now := time.Now()
+	x := strings.Repeat("x", 80) // 100 with what is kept for a longer one
 	for i := range 20 {
-		remember(m, fmt.Sprint(i), 1, 0, 1, now, "x")
+		remember(m, fmt.Sprint(i), 1, 0, 1, now, x)
 	}
 	if n := stats.Remembered.Load(); n != 1000 {
 		t.Errorf("%d bytes", n)
 	}
-	if got := remember(m, "3", 1, 0, 1, now, ""); got != "x" {
+	if got := remember(m, "3", 1, 0, 1, now, ""); got != x {
 		t.Errorf("what fitted: %s", got)
 	}
 	if got := remember(m, "15", 1, 0, 1, now, ""); got != fmt.Sprint("refused ", statusStale) {
@@ -89,12 +91,12 @@ func TestRememberedBytesAreBoundedAndCounted(t *testing.T) {
 		t.Errorf("in the place of an older one: %s", got)
 	}
 	for i := range 20 {
-		remember(m, fmt.Sprint(i), 2, 1, 1, now, "x")
+		remember(m, fmt.Sprint(i), 2, 1, 1, now, x)
 	}
 	if n := stats.Remembered.Load(); n != 1000 {
 		t.Errorf("%d bytes after all have started again", n)
 	}
-	remember(m, "0", 2, 1, 2, now.Add(2*idleAnswers), "")
+	remember(m, "0", 2, 1, 2, now.Add(2*idleAnswers), x)
 	if n := stats.Remembered.Load(); n != 100 {
 		t.Errorf("%d bytes after all but one were idle", n)
 	}

@@ -53,10 +53,11 @@
 //
 // # The wire
 //
-// HTTP/1.1 POST on fasthttp, /peer/v1/batch with raw little-endian records (frame.go, answer.go), and on a second
+// HTTP/1.1 POST, /peer/v1/batch with raw little-endian records (frame.go, answer.go), and on a second
 // connection /peer/v1/control with one small msgpack message each way (control.go), and /peer/v1/mail on two more. HTTP, because its framing, limits
 // and tools are known; the client side writes the head by hand and each batch with one write, because a
-// general client hides when it sends a request twice, and that is exactly what must be known here.
+// general client hides when it sends a request twice, and that is exactly what must be known here. The server knows that head by its bytes, and
+// leaves all other requests to fasthttp (http.go, batches.go).
 //
 // With a cluster secret, bodies both ways carry a truncated HMAC (auth.go), checked before anything in them is read.
 // There is no encryption: a frame holds hashes of keys, counts and limits. A recorded batch that is replayed is the

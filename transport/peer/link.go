@@ -1,7 +1,7 @@
 package peer
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,51 +13,11 @@ import (
 )
 
 // A link is one HTTP connection to a peer. It sends when it is told to, once: what to do about a connection that breaks
-// is its user's, who knows whether the bytes may be sent again. fasthttp's own client would try again by itself, and
+// is its user's, who knows whether the bytes may be sent again. A general client sends a request again by itself, and
 // has a goroutine for idle connections.
 type link struct {
 	conn net.Conn
-	br   *bufio.Reader
-	resp fasthttp.Response
-}
-
-// Requests differ only in the digits of their length, which have a fixed place.
-const (
-	headBefore = "POST "
-	headAfter  = " HTTP/1.1\r\nHost: stint\r\nContent-Length: "
-	headDigits = 7
-	headEnd    = "\r\n\r\n"
-)
-
-// appendHead appends the head of a request, its length 0.
-func appendHead(b []byte, path string) []byte {
-	b = append(append(append(b, headBefore...), path...), headAfter...)
-	for range headDigits {
-		b = append(b, '0')
-	}
-	return append(b, headEnd...)
-}
-
-// setLength writes the length of the body into a request that begins with such a head.
-func setLength(request []byte, path string, n int) {
-	at := len(headBefore) + len(path) + len(headAfter)
-	for i := headDigits - 1; i >= 0; i-- {
-		request[at+i] = byte('0' + n%10)
-		n /= 10
-	}
-}
-
-// An httpError is an answer that is no 200: nothing was decided.
-type httpError int
-
-func (e httpError) Error() string {
-	switch int(e) {
-	case fasthttp.StatusForbidden:
-		return "answered 403: the cluster secrets differ"
-	case fasthttp.StatusServiceUnavailable:
-		return "answered 503: shutting down, or no room"
-	}
-	return fmt.Sprintf("answered %d: is that port a peer's, of the same version?", int(e))
+	buf  []byte // of the answer
 }
 
 func dial(ctx context.Context, cfg *PipeConfig, until time.Time) (*link, error) {
@@ -70,7 +30,7 @@ func dial(ctx context.Context, cfg *PipeConfig, until time.Time) (*link, error) 
 	return newLink(conn), nil
 }
 
-func newLink(conn net.Conn) *link { return &link{conn: conn, br: bufio.NewReaderSize(conn, 16<<10)} }
+func newLink(conn net.Conn) *link { return &link{conn: conn, buf: make([]byte, 16<<10)} }
 
 // exchange sends a request and returns the body of the answer, which is good until the next exchange. keep is false if
 // the connection is of no more use; sent is false if the request cannot have arrived whole.
@@ -81,14 +41,49 @@ func (k *link) exchange(request []byte, most int, until time.Time) (body []byte,
 	if _, err := k.conn.Write(request); err != nil {
 		return nil, false, false, err
 	}
-	if err := k.resp.ReadLimitBody(k.br, most); err != nil {
-		return nil, false, true, err
+	body, keep, err = k.reply(most)
+	return body, keep, true, err
+}
+
+// reply reads an answer whose body has at most so many bytes. The buffer grows with what has come, not with what a head promises.
+func (k *link) reply(most int) (body []byte, keep bool, err error) {
+	have, at := 0, -1
+	for at < 0 {
+		n, err := k.conn.Read(k.buf[have:])
+		have += n
+		if at = bytes.Index(k.buf[:min(have, maxHead)], []byte(headEnd)); at >= 0 {
+			break
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if have >= maxHead {
+			return nil, false, errReply
+		}
 	}
-	keep = !k.resp.ConnectionClose()
-	if code := k.resp.StatusCode(); code != fasthttp.StatusOK {
-		return nil, keep, true, httpError(code)
+	r, err := parseReply(k.buf[:at])
+	if err != nil {
+		return nil, false, err
 	}
-	return k.resp.Body(), keep, true, nil
+	if r.code != fasthttp.StatusOK {
+		return nil, false, httpError(r.code)
+	}
+	if r.length > most {
+		return nil, false, fmt.Errorf("answer of %d bytes, at most %d are allowed", r.length, most)
+	}
+	from := at + len(headEnd)
+	to := from + r.length
+	for have < to {
+		if have == len(k.buf) {
+			k.buf = append(k.buf, make([]byte, min(len(k.buf), to-have))...)
+		}
+		n, err := k.conn.Read(k.buf[have:])
+		if have += n; err != nil && have < to {
+			return nil, false, err
+		}
+	}
+	// Nothing else was asked for, so what follows is of no answer.
+	return k.buf[from:to], r.keep && have == to, nil
 }
 
 // A wire is where a user of a link keeps it, so that others can hang up.

@@ -93,7 +93,7 @@ func (s *Server) takeMail(ctx *fasthttp.RequestCtx, body []byte) {
 	x.begin(s, &h, st, 0)
 	x.out = append(x.out, text[:min(len(text), maxText)]...)
 	x.sign(s, mailAnswer, mac)
-	ctx.Response.SetBody(x.out)
+	ctx.Response.SetBody(x.body())
 }
 
 var errNoRoom = fmt.Errorf("no room for mail: %d bytes of it are being received", maxMailRoom)

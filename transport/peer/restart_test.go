@@ -1,7 +1,10 @@
 package peer
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,13 +110,50 @@ func TestCloseFailsWhatIsPending(t *testing.T) {
 	})
 }
 
+// A request that has begun to arrive when the server shuts down is waited for, though not for ever.
+func TestShutdownWaitsForARequestThatHasBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newCounters()
+		x := newPair(t, d, nil)
+		c := GetCall(2)
+		defer c.Put()
+		one := post(BatchPath, batchTo(n1, 1, fill(c, 0, 7, 1, want(7, 10))))
+		two := post(BatchPath, batchTo(n1, 2, fill(c, 1, 7, 1, want(7, 10))))
+		conn, err := x.net.Dial(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		br := bufio.NewReader(conn)
+		go conn.Write(append(one, two[:60]...))
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatal(resp, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		synctest.Wait()
+		down := make(chan error)
+		go func() { down <- x.server.Shutdown(t.Context()) }()
+		time.Sleep(time.Second)
+		go conn.Write(two[60:])
+		if resp, err = http.ReadResponse(br, nil); err != nil || resp.StatusCode != 503 {
+			t.Fatal(resp, err)
+		}
+		if err := <-down; err != nil || d.total(7) != 1 {
+			t.Errorf("%v, %d spent", err, d.total(7))
+		}
+		x.close()
+	})
+}
+
 // A shutdown answers what has begun and takes nothing more.
 func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newCounters()
 		begun, hang := make(chan struct{}, 1), make(chan struct{})
-		d.before = func(*Entry) { begun <- struct{}{}; <-hang }
 		x := newPair(t, d, func(pc *PipeConfig, _ *ServerConfig) { pc.Attempt, pc.Total = time.Minute, time.Minute })
+		ask(t, x.pipe, 7, 0, 10) // the connection has been idle before
+		d.before = func(*Entry) { begun <- struct{}{}; <-hang }
 		c := GetCall(1)
 		x.pipe.Send(fill(c, 0, 7, 1, want(7, 10)))
 		c.Post()

@@ -54,6 +54,7 @@ func (s *Server) Serve(ln net.Listener) error {
 type served struct {
 	net.Conn
 	head []byte      // read before it was known what the connection is for, and to be read again
+	busy atomic.Bool // a request has begun to arrive, and is not answered yet
 	cut  atomic.Bool // closed by Disconnect: what was read from it before counts no more
 }
 
@@ -92,7 +93,7 @@ func (s *Server) admit(conn *served) bool {
 		conn.Close()
 		return false
 	}
-	s.conns[conn] = true
+	s.conns[conn] = struct{}{}
 	s.wg.Add(1)
 	s.stats.Conns.Add(1)
 	return true
@@ -106,6 +107,8 @@ func (s *Server) serveConn(conn *served) {
 		conn.Close()
 	case mail:
 		_ = s.mailHTTP.ServeConn(conn)
+	case s.serveBatches(conn):
+		conn.Close()
 	default:
 		_ = s.http.ServeConn(conn)
 	}
@@ -117,15 +120,9 @@ func (s *Server) serveConn(conn *served) {
 
 // connState is fasthttp's: a connection is idle between an answer and the first byte of the next request.
 func (s *Server) connState(conn net.Conn, state fasthttp.ConnState) {
-	if state != fasthttp.StateActive && state != fasthttp.StateIdle {
-		return
+	if state == fasthttp.StateActive || state == fasthttp.StateIdle {
+		conn.(*served).busy.Store(state == fasthttp.StateActive)
 	}
-	c := conn.(*served)
-	s.mu.Lock()
-	if _, have := s.conns[c]; have {
-		s.conns[c] = state == fasthttp.StateIdle
-	}
-	s.mu.Unlock()
 }
 
 // Disconnect closes all connections at once and goes on listening: for a node that was stopped for a while, where all that waits
@@ -163,9 +160,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		s.mu.Lock()
-		for conn, idle := range s.conns {
+		for conn := range s.conns {
 			switch {
-			case !idle:
+			case conn.busy.Load():
 				delete(woken, conn)
 			case woken[conn]:
 				conn.Close()

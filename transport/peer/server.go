@@ -52,8 +52,8 @@ type Server struct {
 
 	mu       sync.Mutex // protects following
 	ln       net.Listener
-	conns    map[*served]bool // whether it is idle
-	handlers [256]handler     // of control messages, by kind; set before Serve
+	conns    map[*served]struct{}
+	handlers [256]handler // of control messages, by kind; set before Serve
 	serving  bool
 	wg       sync.WaitGroup // connections
 
@@ -73,7 +73,7 @@ type scratch struct {
 	ans   Answer
 	wants [bucket.MaxWants]bucket.Want
 	each  [2][bucket.MaxWants]bucket.State
-	out   []byte
+	out   []byte // the answer, with its HTTP head
 }
 
 // NewServer returns a server that listens to nothing yet.
@@ -88,7 +88,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = 1024
 	}
-	s := &Server{cfg: cfg, stats: cfg.Stats, log: cfg.Log, auth: cfg.Auth, cluster: cfg.Hello.sum(), conns: make(map[*served]bool)}
+	s := &Server{cfg: cfg, stats: cfg.Stats, log: cfg.Log, auth: cfg.Auth, cluster: cfg.Hello.sum(), conns: make(map[*served]struct{})}
 	if s.stats == nil {
 		s.stats = new(ServerStats)
 	}
@@ -207,20 +207,27 @@ func (s *Server) verified(d domain, body []byte) (frame, mac []byte, ok bool) {
 	return frame, mac, s.auth.check(d, nil, frame, mac)
 }
 
-// batch answers one batch.
+// batch answers one batch that fasthttp has read.
 func (s *Server) batch(ctx *fasthttp.RequestCtx) {
-	frame, mac, ok := s.verified(batchAsk, ctx.Request.Body())
-	if !ok {
-		s.refuse(ctx, fasthttp.StatusForbidden)
-		return
-	}
 	x := s.scratch.Get().(*scratch)
 	defer s.scratch.Put(x)
+	if code := s.answer(x, ctx.Request.Body(), ctx.Time()); code != fasthttp.StatusOK {
+		s.refuse(ctx, code)
+		return
+	}
+	ctx.Response.SetBody(x.body())
+}
+
+// answer answers the batch in a body, and leaves the answer in x.out. A status other than 200: it is none of ours; nothing was done.
+func (s *Server) answer(x *scratch, body []byte, now time.Time) (code int) {
+	frame, mac, ok := s.verified(batchAsk, body)
+	if !ok {
+		return fasthttp.StatusForbidden
+	}
 	var h header
 	entries, err := readHeader(frame, &h)
 	if err != nil {
-		s.refuse(ctx, fasthttp.StatusBadRequest)
-		return
+		return fasthttp.StatusBadRequest
 	}
 	st := statusDone
 	switch {
@@ -231,27 +238,25 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 		st = statusRestarted
 	}
 	if st != statusDone {
-		s.answerStatus(ctx, x, mac, &h, st)
-		return
+		s.answerStatus(x, mac, &h, st)
+		return fasthttp.StatusOK
 	}
 	asks, err := validBatch(entries, &h, s.cfg.Hello.Partitions, &x.entry, &x.wants)
 	if err != nil {
-		s.refuse(ctx, fasthttp.StatusBadRequest)
-		return
+		return fasthttp.StatusBadRequest
 	}
-	lane, st := s.memory.find(&h, ctx.Time())
+	lane, st := s.memory.find(&h, now)
 	if st != statusDone {
-		s.answerStatus(ctx, x, mac, &h, st)
-		return
+		s.answerStatus(x, mac, &h, st)
+		return fasthttp.StatusOK
 	}
 	again, fresh, ok := lane.begin(h.sequence, x.out[:0])
 	switch {
 	case !ok:
-		s.answerStatus(ctx, x, mac, &h, statusStale)
+		s.answerStatus(x, mac, &h, statusStale)
 	case !fresh:
 		x.out = again
 		s.stats.Repeats.Add(1)
-		ctx.Response.SetBody(again)
 	default:
 		if h.lane == throughLane {
 			s.relay(x, entries, mac, &h, asks)
@@ -261,9 +266,9 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 		s.stats.Batches.Add(1)
 		s.stats.Entries.Add(uint64(h.count))
 		s.stats.Asks.Add(uint64(asks))
-		ctx.Response.SetBody(x.out)
-		x.out = lane.finish(h.sequence, x.out, s.memory)
+		lane.finish(h.sequence, x.out, s.memory)
 	}
+	return fasthttp.StatusOK
 }
 
 // decide decides all entries, which are known to be good, and leaves the answer's body in x.out.
@@ -286,16 +291,15 @@ func (s *Server) decide(x *scratch, entries, mac []byte, h *header) {
 }
 
 // answerStatus answers a batch of which nothing is decided.
-func (s *Server) answerStatus(ctx *fasthttp.RequestCtx, x *scratch, mac []byte, h *header, st status) {
+func (s *Server) answerStatus(x *scratch, mac []byte, h *header, st status) {
 	s.stats.Refused.Add(1)
 	x.begin(s, h, st, 0)
 	x.end(s, mac)
-	ctx.Response.SetBody(x.out)
 }
 
 func (x *scratch) begin(s *Server, h *header, st status, count int) {
 	var none [macSize]byte
-	x.out = append(x.out[:0], none[:s.auth.size()]...)
+	x.out = append(appendReply(x.out[:0]), none[:s.auth.size()]...)
 	x.out = appendAnswerHeader(x.out, &answerHeader{status: st, lane: h.lane, count: count,
 		answerer: s.cfg.Self.StartID, start: h.start, sequence: h.sequence})
 }
@@ -303,9 +307,13 @@ func (x *scratch) begin(s *Server, h *header, st status, count int) {
 func (x *scratch) end(s *Server, mac []byte) { x.sign(s, batchAnswer, mac) }
 
 func (x *scratch) sign(s *Server, d domain, mac []byte) {
-	n := s.auth.size()
-	s.auth.sign(d, mac, x.out[n:], x.out[:n])
+	n, body := s.auth.size(), x.body()
+	s.auth.sign(d, mac, body[n:], body[:n])
+	setReplyLength(x.out)
 }
+
+// body is the answer without its HTTP head.
+func (x *scratch) body() []byte { return x.out[replyHead:] }
 
 // quiet is fasthttp's logger: what is worth knowing of connections is counted.
 type quiet struct{}

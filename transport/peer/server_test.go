@@ -106,6 +106,13 @@ func TestAReplayedBatchDecidesNothing(t *testing.T) {
 		two := post(BatchPath, batchTo(n1, 2, fill(c, 0, 7, 1, want(7, 10))))
 		old := post(BatchPath, batchTo(Member{"n1", n1.StartID - 1}, 3, fill(c, 0, 7, 1, want(7, 10))))
 		_, first, _ := raw(t, x.net, one)
+		for i := range 30 { // somebody else's, whose answers must not be remembered in the place of the first
+			other := batchTo(n1, uint64(1+i), fill(c, 0, 9, 1, want(9, 100)))
+			copy(other[askHead:], "m0")
+			if raw(t, x.net, post(BatchPath, other)); d.total(9) != int64(1+i) {
+				t.Errorf("%d spent", d.total(9))
+			}
+		}
 		_, again, _ := raw(t, x.net, one)
 		if !bytes.Equal(first, again) || d.total(7) != 1 {
 			t.Errorf("answers %x and %x, %d spent", first, again, d.total(7))
