@@ -6,9 +6,13 @@ import "time"
 // is denied the others get their hits back, out of the slots they went into, even after the deadline (GiveBackBy). Never
 // over in any limit; a denied request may hold another key's hit for one round trip, and for its window if the node that
 // took it dies in that moment.
+// Where the Checker knows of a denial beforehand (Denier), nothing is taken at all.
 // It reports whether all were allowed. The decisions stay as they were made, except that Remaining of what was given
 // back is not corrected: nobody reads it on a denial, where the denying limit is shown.
 func Together(c Checker, r *Request) bool {
+	if d, ok := c.(Denier); ok && deniable(r.Checks) && d.Denied(r) {
+		return false
+	}
 	c.Check(r)
 	if AllAllowed(r.Decisions) {
 		return true
@@ -17,6 +21,32 @@ func Together(c Checker, r *Request) bool {
 		c.Check(&Request{Checks: back, Deadline: GiveBackBy(r.Deadline)})
 	}
 	return false
+}
+
+// A Denier is a Checker that may know of a denial without asking anybody.
+type Denier interface {
+	// Denied reports whether one of the request's checks is sure to be denied. That one's decision is set then, and all others say
+	// that they were not made: denied, with By -1. Nothing is spent, and where it reports false, r.Decisions mean nothing.
+	Denied(r *Request) bool
+}
+
+// deniable reports whether a denial of one of several checks makes the others pointless: not where one wants to know how all limits stand, or
+// where an attempt is counted. A single check is left to Check, which looks for the same.
+func deniable(checks []Check) bool {
+	if len(checks) < 2 {
+		return false
+	}
+	for i := range checks {
+		if checks[i].Each || checks[i].Hits <= 0 {
+			return false
+		}
+		for k := range checks[i].Limits {
+			if l := &checks[i].Limits[k]; l.Shadow || l.CountDenied {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // giveBackTime is how long giving back may take at least: a round trip to any holder that answers, and little beside a

@@ -84,3 +84,55 @@ func TestGivingBackAfterTheDeadline(t *testing.T) {
 		t.Errorf("gave back %+v until %v", back.Checks, back.Deadline)
 	}
 }
+
+// denier is a script that may know of a denial beforehand.
+type denier struct {
+	script
+	knows bool
+	asked int
+}
+
+func (d *denier) Denied(r *Request) bool {
+	d.asked++
+	if d.knows {
+		r.Decisions = []Decision{{Outcome: bucket.Outcome{By: -1}}, decided(false, ViaDeniedCache, 0)}
+	}
+	return d.knows
+}
+
+// Where a denial is known beforehand nothing is taken, unless that would leave something untold or uncounted.
+func TestTogetherIsDeniedFirst(t *testing.T) {
+	group := func(change func(c *Check)) []Check {
+		var checks []Check
+		for _, k := range []string{"a", "b"} {
+			checks = append(checks, Check{Key: []byte(k), Hits: 1, Limits: []Limit{limit(t, "10/1m")}})
+		}
+		change(&checks[0])
+		return checks
+	}
+	for what, c := range map[string]struct {
+		checks []Check
+		asked  int
+	}{
+		"a group":               {group(func(*Check) {}), 1},
+		"one check":             {group(func(*Check) {})[:1], 0},
+		"all states are wanted": {group(func(c *Check) { c.Each = true }), 0},
+		"a shadow":              {group(func(c *Check) { c.Limits[0].Shadow = true }), 0},
+		"attempts are counted":  {group(func(c *Check) { c.Limits[0].CountDenied = true }), 0},
+		"a peek":                {group(func(c *Check) { c.Hits = 0 }), 0},
+	} {
+		for _, knows := range []bool{false, true} {
+			d := &denier{knows: knows}
+			r := &Request{Checks: c.checks, Deadline: time.Now().Add(time.Hour)}
+			if Together(d, r) {
+				t.Errorf("%s: allowed", what)
+			}
+			if d.asked != c.asked {
+				t.Errorf("%s: asked %d times for a denial, want %d", what, d.asked, c.asked)
+			}
+			if taken := len(d.script.asked) > 0; taken == (knows && c.asked > 0) {
+				t.Errorf("%s, known %v: taken %v", what, knows, taken)
+			}
+		}
+	}
+}
