@@ -140,6 +140,7 @@ func (n *Node) woke(e hold.Woke) {
 	n.stats.wakes.Add(1)
 	n.stats.late.Add(uint64(e.Late / time.Microsecond))
 	n.log.Warn("this node was stopped or starved; it asks the others before it decides again", "for", e.Late.Round(time.Millisecond))
+	n.dropPurse()
 	n.inbox.Clear()
 	n.cfg.Disconnect()
 	n.contacts.each(func(_ *contact, l *link) {

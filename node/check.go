@@ -18,6 +18,7 @@ type away struct {
 	check     int // index in the request
 	partition int
 	key       bucket.KeyHash
+	borrow    uint32 // how much it is to wish for besides, if that is known
 }
 
 // Check decides the checks of a request: those on partitions held here at once, the others by their holders. It is
@@ -33,13 +34,23 @@ func (n *Node) Check(r *transport.Request) {
 		c := &r.Checks[i]
 		key := n.hasher.Key(c.Key)
 		p := key.Partition(ring.Partitions)
-		if rt := n.routes[p].Load(); awake && rt.here() && !n.overtakes(w, key, turns) && n.here(now, rt, c, key, p, w, &r.Decisions[i]) {
-			continue
+		var borrow uint32
+		switch rt := n.routes[p].Load(); {
+		case !awake:
+		case rt.here():
+			if !n.overtakes(w, key, turns) && n.here(now, rt, c, key, p, w, &r.Decisions[i]) {
+				continue
+			}
+		default:
+			var answered bool
+			if answered, borrow = n.fromPurse(now, c, key, w, &r.Decisions[i]); answered {
+				continue
+			}
 		}
-		w.away = append(w.away, away{i, p, key})
+		w.away = append(w.away, away{i, p, key, borrow})
 	}
 	if len(w.away) > 0 {
-		n.forward(r, w)
+		n.forward(now, r, w)
 	}
 	for i := range r.Decisions {
 		n.stats.count(&r.Decisions[i])
@@ -83,6 +94,9 @@ func (n *Node) here(now bucket.Instant, rt *route, c *transport.Check, key bucke
 	var err error
 	if c.Hits < 0 {
 		err = part.Give(now, w.wants, uint32(-c.Hits), c.Receipt, &d.Outcome)
+		if n.purse != nil {
+			n.purse.Refund(key.Key)
+		}
 	} else {
 		err = part.Take(now, w.wants, uint32(c.Hits), &d.Outcome)
 	}

@@ -50,6 +50,8 @@ type Config struct {
 	OnSplit transport.OnSplit
 	// Timers are the family of timers, the same on every node. Default: hold.Patience(1).
 	Timers hold.Timers
+	// NoLeases: every check goes to its holder. Nothing is borrowed, nothing is lent, and no denial is remembered.
+	NoLeases bool
 	// NoBackups: no copies are kept for a crash, which saves half of the memory and forgets what the crashed node held.
 	NoBackups bool
 	// Data is a directory for a snapshot of what the node has, for a restart of the whole cluster. "": none is kept.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
+	"github.com/stint-limiter/stint/transport"
 	"github.com/stint-limiter/stint/transport/peer"
 )
 
@@ -54,7 +55,8 @@ func (n *Node) Decide(now bucket.Instant, e *peer.Entry, a *peer.Answer) {
 func (n *Node) decide(now bucket.Instant, rt *route, e *peer.Entry, a *peer.Answer) bool {
 	part := n.table.Partition(int(e.Partition))
 	a.Via = rt.via(now, e.Wants)
-	if s := n.split.Load(); s != nil && e.Hits >= 0 {
+	s := n.split.Load()
+	if s != nil && e.Hits >= 0 {
 		switch s.apply(n.onSplit(e.OnSplit), e.Wants) {
 		case splitSilent:
 			return false
@@ -65,9 +67,15 @@ func (n *Node) decide(now bucket.Instant, rt *route, e *peer.Entry, a *peer.Answ
 	}
 	var err error
 	switch {
+	case e.Return && e.Epoch != rt.epoch:
+		// It was lent by an earlier hold, whose books this one may not have in full.
+		a.Granted, a.Denied = 0, bucket.Outcome{By: -1, Each: a.Denied.Each}
 	case e.Hits < 0:
 		err = part.Give(now, e.Wants, uint32(-e.Hits), e.Receipt, &a.Allowed)
 		a.Granted = 1
+		if e.Return && err == nil {
+			n.stats.tookBack.Add(uint64(-e.Hits))
+		}
 	case e.Times > 1:
 		a.Granted, err = part.TakeUpTo(now, e.Wants, uint32(e.Hits), e.Times, &a.Allowed, &a.Denied)
 	default:
@@ -77,6 +85,9 @@ func (n *Node) decide(now bucket.Instant, rt *route, e *peer.Entry, a *peer.Answ
 				a.Granted, a.Denied = 0, a.Allowed
 			}
 		}
+	}
+	if err == nil && e.Borrow > 0 && a.Granted == e.Times && s == nil && a.Via == transport.ViaHolder && n.purse != nil {
+		n.lend(now, part, e, a)
 	}
 	return err == nil
 }

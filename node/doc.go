@@ -5,7 +5,13 @@
 // holder's pipe (transport/peer), together with whatever else is on its way there. The holder is asked, never a copy:
 //
 //	door → policy → Node.Check → held here? → bucket.Partition.Take → Decision → door
+//	                            ├ in the purse? a loan, or a denial ──────┤
 //	                            └ else peer.Pipe → the holder's Node.Decide → Take ┘
+//
+// What is in the purse was spent by the holder beforehand, or cannot have changed (package lease, and leases.go for how it comes and goes): so there
+// as well the holder's books are the only truth. Such answers are not ordered with those of the holder: `remaining` may go back and forth between
+// them, and a refund made elsewhere may show up to a second later. Below COUNT 1000 nothing is lent, and what is allowed there has one order
+// for all nodes.
 //
 // # The loop
 //
@@ -32,8 +38,14 @@
 // # What it does not do
 //
 // It never sees YAML, headers or sockets of callers, and it does not know what a policy is. Why holds change, and what is safe, is in
-// package hold; how mail travels in node/mail; gossip carries membership only, never counts (node/members). Leases and cached
-// denials have their place between "held here?" and "else".
+// package hold; how mail travels in node/mail; gossip carries membership only, never counts (node/members).
+//
+// # Loans and holds that move
+//
+// A loan was spent in the holder's bucket before it was granted, and moves with the partition as all that was spent does. It is good to its end,
+// whoever holds by then. Its rest is given back only to the hold that granted it (name and epoch, decide.go), once. A node that leaves gives all back first;
+// one that was stopped, or that misses members, drops its purse. After the crash of a holder, what it has lent since its last
+// acknowledged copy is part of what the crash may cost: a member may hand it out up to a term (200 ms) later.
 //
 // # Odd things, and why
 //

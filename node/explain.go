@@ -23,8 +23,20 @@ type Explanation struct {
 	Pending   bool   `json:"pending,omitempty"`    // held here, and nobody has the whole copy yet
 	ClaimedMS int64  `json:"claimed_ms,omitempty"` // held here, and claimed so long ago
 	Ring      string `json:"ring"`
+	// Purse says what this node may answer without asking the holder.
+	Purse []InPurse `json:"purse,omitempty"`
 	// Limits says, for each limit asked for, how a check of one hit would be answered now. Nothing is spent.
 	Limits []LimitStands `json:"limits,omitempty"`
+}
+
+// InPurse is what a node has in its purse for a key under some limits: a loan, a denial, or both.
+type InPurse struct {
+	Limits   []string `json:"limits"`
+	Left     uint32   `json:"left,omitempty"` // of Lent hits, for EndsMS more
+	Lent     uint32   `json:"lent,omitempty"`
+	EndsMS   int64    `json:"ends_ms,omitempty"`
+	Denied   uint32   `json:"denied,omitempty"` // so many hits are denied, for DeniedMS more
+	DeniedMS int64    `json:"denied_ms,omitempty"`
 }
 
 // LimitStands is how one limit stands for a key.
@@ -43,7 +55,8 @@ type LimitStands struct {
 // Explain says where a key lives, and peeks at the limits given. Limits of policies that were never spent from are left
 // out; inline ones are always there.
 func (n *Node) Explain(key []byte, limits []transport.Limit) Explanation {
-	p := n.hasher.Key(key).Partition(ring.Partitions)
+	hash := n.hasher.Key(key)
+	p := hash.Partition(ring.Partitions)
 	rt := n.routes[p].Load()
 	e := Explanation{Key: string(key), Partition: p, Holder: rt.name, Here: rt.here(), Epoch: rt.epoch, Way: rt.way.String()}
 	if r := n.ring.Load(); r != nil {
@@ -52,6 +65,7 @@ func (n *Node) Explain(key []byte, limits []transport.Limit) Explanation {
 	if x, ok := n.explained(p); ok {
 		e.State, e.Unsure, e.Backup, e.Pending = x.State.String(), x.Unsure, x.Keeper, x.Pending
 	}
+	e.Purse = n.inPurse(hash.Key)
 	if rt.claimed != 0 {
 		e.ClaimedMS = int64(n.clock.Now().Sub(rt.claimed) / time.Millisecond)
 	}
@@ -75,6 +89,21 @@ func (n *Node) Explain(key []byte, limits []transport.Limit) Explanation {
 		})
 	}
 	return e
+}
+
+func (n *Node) inPurse(key uint64) []InPurse {
+	if n.purse == nil {
+		return nil
+	}
+	var list []InPurse
+	for _, h := range n.purse.Explain(n.clock.Now(), key) {
+		x := InPurse{Left: h.Left, Lent: h.Granted, EndsMS: millisUp(h.Ends), Denied: h.DeniedHits, DeniedMS: millisUp(h.DeniedFor)}
+		for _, l := range h.Limits {
+			x.Limits = append(x.Limits, l.String())
+		}
+		list = append(list, x)
+	}
+	return list
 }
 
 func millisUp(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
+	"github.com/stint-limiter/stint/node/lease"
 	"github.com/stint-limiter/stint/transport"
 	"github.com/stint-limiter/stint/transport/peer"
 )
@@ -25,10 +26,11 @@ const (
 //	  └─┘                    └──no answer──► a claim of this node's own, by its loop
 type going struct {
 	away
-	ask  *peer.Ask
-	done bool
-	sent way      // how it went in the present round
-	to   *contact // and to whom
+	ask   *peer.Ask
+	done  bool
+	sent  way        // how it went in the present round
+	to    *contact   // and to whom
+	began lease.Sent // and when, at the earliest
 
 	hint    *contact // who is said to hold it; nil: what the route says
 	through *contact // who is said to reach the holder
@@ -52,7 +54,7 @@ const (
 
 // forward sends the checks that are not held here to their holders, each in the order it has in the request, waits for all
 // answers, and sends again what was moved, told to wait or not answered. Every check is answered at the latest at the deadline.
-func (n *Node) forward(r *transport.Request, w *work) {
+func (n *Node) forward(now bucket.Instant, r *transport.Request, w *work) {
 	call := peer.GetCall(len(w.away))
 	w.going = grow(w.going, len(w.away))
 	for k := range w.away {
@@ -67,6 +69,9 @@ func (n *Node) forward(r *transport.Request, w *work) {
 		}
 		ask.Partition, ask.Hits, ask.Receipt, ask.Deadline, ask.Each = uint16(a.partition), c.Hits, c.Receipt, r.Deadline, c.Each
 		ask.OnSplit = n.onSplit(c.OnSplit)
+		if g.borrow == 0 {
+			g.borrow = n.wish(now, c, ask.Wants)
+		}
 	}
 	turns := n.turns.Load()
 	for first := true; ; first = false {
@@ -136,7 +141,10 @@ func (n *Node) try(r *transport.Request, w *work, g *going, now bucket.Instant) 
 		g.silent, g.deaf, g.through, g.asked = 0, false, nil, time.Time{} // another holds it by now
 	}
 	g.ask.Epoch = max(g.ask.Epoch, rt.epoch)
-	g.ask.Failed, g.ask.Through = false, false
+	g.ask.Failed, g.ask.Through, g.ask.Borrow = false, false, 0
+	if n.purse != nil {
+		g.began = n.purse.Sent(now)
+	}
 	switch {
 	case rt.here():
 		if n.pulse.young(now) {
@@ -189,6 +197,9 @@ func (n *Node) sendTo(g *going, to *contact, how way) {
 		return
 	}
 	g.ask.Failed, g.ask.Through = how == failed, how == relaying
+	if how == direct {
+		g.ask.Borrow = g.borrow
+	}
 	pipe.Send(g.ask)
 }
 
@@ -197,6 +208,7 @@ func (n *Node) answered(r *transport.Request, g *going) {
 	c, d := &r.Checks[g.check], &r.Decisions[g.check]
 	switch ask := g.ask; ask.Code {
 	case peer.Decided:
+		n.heard(g)
 		states := append(d.Each[:0], ask.Outcome.Each...)
 		d.Outcome, d.Via, d.Epoch, d.Holder = ask.Outcome, ask.Via, ask.HoldEpoch, ask.Holder
 		d.Each = states

@@ -15,6 +15,7 @@ const startTick = 100 * time.Millisecond
 
 // afterTick is what the loop looks at in every tick while the node is on its way into the cluster or out of it.
 func (n *Node) afterTick() {
+	n.sweepPurse()
 	switch n.Phase() {
 	case Starting:
 		if now := n.pulse.now(); now-n.looked >= startTick {
@@ -49,10 +50,11 @@ func (n *Node) beginToLeave() {
 	n.update()
 }
 
-// Leave hands over what this node holds, and says goodbye. It returns when that is done, or when
+// Leave gives back what this node was lent, hands over what it holds, and says goodbye. It returns when that is done, or when
 // the context ends: what is still held then is lost but for its copies. Goodbye is said all the same. Checks that still come in are
 // answered as ever. Call Close after it.
 func (n *Node) Leave(ctx context.Context) error {
+	n.closePurse(ctx)
 	n.leaveOne.Do(func() { close(n.leave) })
 	select {
 	case <-n.left:

@@ -57,6 +57,7 @@ type Node struct {
 	inbox    *mail.Inbox
 	mail     mail.Stats
 	told     *told
+	purse    *purse           // nil: nothing is borrowed, lent or remembered
 	keeper   *snapshot.Keeper // nil: no snapshots are kept
 
 	loopState
@@ -71,6 +72,7 @@ type Node struct {
 	leaveOne sync.Once
 	stopOne  sync.Once
 	aside    sync.WaitGroup // what is done beside the loop
+	giving   sync.WaitGroup // what gives loans back; it may be waiting for a pipe until that is closed
 }
 
 // loopState belongs to the loop's goroutine.
@@ -109,6 +111,7 @@ type loopState struct {
 
 var (
 	_ transport.Checker = (*Node)(nil)
+	_ transport.Denier  = (*Node)(nil)
 	_ peer.Decider      = (*Node)(nil)
 	_ peer.Relayer      = (*Node)(nil)
 )
@@ -139,6 +142,10 @@ func New(cfg Config) (*Node, error) {
 		n.routes[p].Store(nobody)
 	}
 	n.work.New = func() any { return new(work) }
+	if !cfg.NoLeases {
+		n.purse = newPurse()
+		n.giving.Go(n.giveBack)
+	}
 	if n.keeper = n.newKeeper(); n.keeper != nil {
 		n.restore()
 		n.aside.Go(func() { n.keeper.Run(n.stop) })
@@ -198,5 +205,6 @@ func (n *Node) Close() error {
 	n.pulse.publish(0, 0) // nothing is decided here any more
 	n.contacts.drop(nil)
 	n.contacts.closing.Wait()
+	n.giving.Wait()
 	return n.cfg.Gossip.Close()
 }

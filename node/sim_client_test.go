@@ -30,6 +30,15 @@ type simClient struct {
 type simHad struct {
 	hits    int64
 	receipt bucket.Receipt
+	at      time.Duration
+}
+
+// think is how long a client waits on average: less where keys are hot.
+func (s *sim) think() time.Duration {
+	if s.hot {
+		return simThink / 3
+	}
+	return simThink
 }
 
 // clients starts the callers; the function that it returns stops them.
@@ -43,7 +52,7 @@ func (s *sim) clients() (stop func()) {
 				select {
 				case <-ctx.Done():
 					return
-				case <-time.After(min(time.Duration(c.r.ExpFloat64()*float64(simThink)), 10*simThink)):
+				case <-time.After(min(time.Duration(c.r.ExpFloat64()*float64(s.think())), 10*simThink)):
 					c.request()
 				}
 			}
@@ -60,9 +69,12 @@ func (c *simClient) request() {
 	}
 	x := nodes[c.r.IntN(len(nodes))]
 	c.req.Checks, c.asks = c.req.Checks[:0], c.asks[:0]
-	for range 1 + c.r.IntN(4) {
+	since := [4]time.Duration{}
+	for i := range 1 + c.r.IntN(4) {
 		k := c.s.book.keys[c.r.IntN(simKeys)]
-		if c.r.IntN(2) == 0 {
+		if c.s.hot && c.r.IntN(10) > 0 {
+			k = c.s.book.keys[c.r.IntN(len(simHotLimits))]
+		} else if !c.s.hot && c.r.IntN(2) == 0 {
 			k = c.s.book.keys[simKeys/2+c.r.IntN(simKeys/5)]
 		}
 		check := transport.Check{Key: []byte(k.name), Limits: []transport.Limit{k.limit}, Hits: 1, Unavailable: transport.Deny}
@@ -72,7 +84,7 @@ func (c *simClient) request() {
 		case n == 3 && len(c.had[k]) > 0:
 			h := c.had[k][0]
 			c.had[k] = c.had[k][1:]
-			check.Hits = -h.hits
+			check.Hits, since[i] = -h.hits, h.at
 			if c.r.IntN(2) == 0 {
 				check.Receipt = h.receipt
 			}
@@ -88,14 +100,14 @@ func (c *simClient) request() {
 	to, dead := c.s.now(), x.dead.Load()
 	for i, k := range c.asks {
 		d := &c.req.Decisions[i]
-		e := simEntry{from: from, to: to, asked: x.name, holder: d.Holder, epoch: d.Epoch, hits: c.req.Checks[i].Hits, how: simDenied, unheard: dead || x.pauses.Load() != pauses}
+		e := simEntry{from: from, to: to, asked: x.name, holder: d.Holder, epoch: d.Epoch, hits: c.req.Checks[i].Hits, how: simDenied, via: d.Via, since: since[i], unheard: dead || x.pauses.Load() != pauses}
 		switch {
 		case dead, d.Via == transport.ViaUnavailable:
 			e.how = simUnknown
 		case d.Allowed:
 			e.how = simAllowed
 			if e.hits > 0 {
-				c.had[k] = append(c.had[k], simHad{e.hits, d.Receipt})
+				c.had[k] = append(c.had[k], simHad{e.hits, d.Receipt, from})
 			}
 		}
 		if e.how == simUnknown && !dead {
@@ -112,7 +124,7 @@ func (s *sim) ask(x *simNode, k *simKey, hits int64) transport.Decision {
 	from := s.now()
 	x.Check(&r)
 	d := r.Decisions[0]
-	e := simEntry{from: from, to: s.now(), asked: x.name, holder: d.Holder, epoch: d.Epoch, hits: hits, how: simDenied}
+	e := simEntry{from: from, to: s.now(), asked: x.name, holder: d.Holder, epoch: d.Epoch, hits: hits, how: simDenied, via: d.Via}
 	switch {
 	case d.Via == transport.ViaUnavailable:
 		e.how = simUnknown

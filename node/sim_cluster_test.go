@@ -36,13 +36,16 @@ type sim struct {
 	hasher bucket.Hasher
 	book   *ledger
 
-	names  []string // of hosts 0, 1…: members at first, then joiners
-	first  int      // how many are members at first
-	acts   []act
-	beside sync.WaitGroup // what must end before the bubble may
+	noLeases bool
+	hot      bool     // keys with large limits that are asked for all the time
+	names    []string // of hosts 0, 1…: members at first, then joiners
+	first    int      // how many are members at first
+	acts     []act
+	beside   sync.WaitGroup // what must end before the bubble may
 
 	mu     sync.Mutex // protects following
 	up     map[string]*simNode
+	ever   []*simNode            // all that were ever started
 	down   map[string]bool       // silent hosts: gossip neither reaches nor leaves them
 	cut    map[[2]string]bool    // from, to
 	hosts  map[netip.Addr]string // names by address
@@ -67,7 +70,7 @@ type simNode struct {
 	pauses  atomic.Int64
 }
 
-func newSim(t *testing.T, class string, seed uint64) *sim {
+func newSim(t *testing.T, class string, seed uint64, hot bool) *sim {
 	s := &sim{t: t, class: class, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), begin: time.Now(), hasher: bucket.NewHasher(nil),
 		up: map[string]*simNode{}, down: map[string]bool{}, cut: map[[2]string]bool{}, hosts: map[netip.Addr]string{}}
 	s.first = []int{3, 3, 4, 5}[s.rng.IntN(4)]
@@ -76,7 +79,11 @@ func newSim(t *testing.T, class string, seed uint64) *sim {
 	}
 	s.peers = peernet.New(rand.New(rand.NewPCG(seed, 2)))
 	s.peers.SetDelay(simDelay, 10*simDelay)
-	s.book = newLedger(s.hasher, simKeys)
+	texts := simLimits
+	if s.hot = hot; hot {
+		texts = simHotLimits
+	}
+	s.book = newLedger(s.hasher, simKeys, texts)
 	s.gossip.Link(func(from, to netip.AddrPort) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -123,7 +130,7 @@ func (s *sim) start(name string, first bool) *simNode {
 	self, hello, dial := peer.Member{Name: name, StartID: start}, Hello(s.hasher), s.peers.Dialer(s.ip(name))
 	var server atomic.Pointer[peer.Server]
 	n, err := New(Config{
-		Name: name, StartID: start, Gossip: g, First: first, Hasher: s.hasher, MaxLines: 100_000, Log: log,
+		Name: name, StartID: start, Gossip: g, First: first, Hasher: s.hasher, MaxLines: 100_000, Log: log, NoLeases: s.noLeases,
 		Pipe: func(c peer.PipeConfig) (*peer.Pipe, error) {
 			c.Self, c.Hello, c.Log, c.Dial = self, hello, log, dial
 			return peer.NewPipe(c)
@@ -142,6 +149,7 @@ func (s *sim) start(name string, first bool) *simNode {
 	x := &simNode{Node: n, name: name, start: start, members: g, server: srv}
 	s.mu.Lock()
 	s.up[name] = x
+	s.ever = append(s.ever, x)
 	s.mu.Unlock()
 	return x
 }

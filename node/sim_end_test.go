@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stint-limiter/stint/node/lease"
 	"github.com/stint-limiter/stint/ring"
 	"github.com/stint-limiter/stint/transport"
 )
@@ -110,6 +111,8 @@ func (s *sim) settle(within time.Duration) {
 
 // verdict counts every key, spends what is left of it, and compares.
 func (s *sim) verdict() {
+	time.Sleep(lease.DenialTerm + lease.Term) // what was lent has come back, and no denial is remembered
+	lost := s.unreturned()
 	nodes := s.live()
 	for i, k := range s.book.keys {
 		at := func() *simNode { i++; return nodes[i%len(nodes)] }
@@ -125,7 +128,7 @@ func (s *sim) verdict() {
 			}
 			counted = int64(d.Current)
 		}
-		b := s.book.balance(k, s.now())
+		b := s.book.balance(k, s.now(), lost)
 		wrong := b.judge(counted, s.book.sides)
 		if was, is, found := k.stale(); found && s.book.sides == 1 {
 			wrong = append(wrong, fmt.Sprintf("TWO HOLDERS: %s decided at epoch %d after %v, %s at epoch %d before %v", is.holder, is.epoch, is.from, was.holder, was.epoch, was.to))
@@ -145,13 +148,27 @@ func (s *sim) verdict() {
 				s.wrong("OVER: %s: nothing is left, and a hit is allowed", k.name)
 			}
 		}
-		b = s.book.balance(k, s.now())
+		b = s.book.balance(k, s.now(), lost)
 		wrong = b.judge(-1, s.book.sides)
 		if b.admitted < b.most-b.extra {
 			wrong = append(wrong, fmt.Sprintf("STRICT: %d admitted", b.admitted))
 		}
 		s.judged(k, b, wrong)
 	}
+}
+
+// unreturned is how many hits of loans were neither handed out nor taken back.
+func (s *sim) unreturned() int64 {
+	var hits int64
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.ever {
+		hits += int64(x.stats.lent.Load()) - int64(x.stats.tookBack.Load())
+		if x.purse != nil {
+			hits -= int64(x.purse.Stats().Spent)
+		}
+	}
+	return hits
 }
 
 func (s *sim) judged(k *simKey, b balance, wrong []string) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stint-limiter/stint/bucket"
+	"github.com/stint-limiter/stint/node/lease"
 	"github.com/stint-limiter/stint/ring"
 	"github.com/stint-limiter/stint/transport"
 )
@@ -42,7 +43,9 @@ type simEntry struct {
 	epoch    uint64
 	hits     int64
 	how      simAnswer
-	unheard  bool // the node that was asked died, or was stopped, meanwhile: how long it took says nothing
+	via      transport.Via
+	since    time.Duration // of a give-back: when that was spent, at the earliest
+	unheard  bool          // the node that was asked died, or was stopped, meanwhile: how long it took says nothing
 }
 
 // simAnswer says what a caller knows of its check.
@@ -78,10 +81,15 @@ const shadow = 1500 * time.Millisecond
 // four, and those before the split.
 const maxApart = 4
 
-func newLedger(hasher bucket.Hasher, keys int) *ledger {
-	l := &ledger{sides: 1}
-	texts := []string{"5/1h", "10/1h", "40/1h", "200/1h fixed_window", "30/1h fixed_window", "25/1h token_bucket", "20/1h token_bucket burst=60",
+// simLimits are those of the keys of a sim, and simHotLimits those of one with hot keys: most of these are lent from.
+var (
+	simLimits = []string{"5/1h", "10/1h", "40/1h", "200/1h fixed_window", "30/1h fixed_window", "25/1h token_bucket", "20/1h token_bucket burst=60",
 		"300/1h", "3000/1h", "20000/1h fixed_window"}
+	simHotLimits = []string{"3000/1h", "9000/1h fixed_window", "4000/7d token_bucket burst=9000", "70000/1h", "1000/1h"}
+)
+
+func newLedger(hasher bucket.Hasher, keys int, texts []string) *ledger {
+	l := &ledger{sides: 1}
 	for i := range keys {
 		k := &simKey{name: fmt.Sprint("key", i)}
 		b, err := bucket.Parse(texts[i%len(texts)])
@@ -158,20 +166,33 @@ type balance struct {
 	refilled int64
 }
 
-// balance adds a key up. late is the moment of it.
-func (l *ledger) balance(k *simKey, late time.Duration) balance {
+// balance adds a key up. late is the moment of it. unreturned is how many hits of loans were neither handed out nor taken back.
+func (l *ledger) balance(k *simKey, late time.Duration, unreturned int64) balance {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := balance{most: int64(k.limit.Most())}
+	if k.limit.Count >= lease.MinCount {
+		s.extra = unreturned
+		for _, f := range l.faults {
+			if f.name != "" {
+				s.extra += s.most / 4 // what its copy did not hear was given back: as much as is lent at once
+			}
+		}
+	}
 	if k.limit.Algorithm == bucket.TokenBucket {
 		s.refilled = 1 + int64(time.Duration(k.limit.Count)*late/time.Hour)
 	}
+	kept := 0.0
 	for i := range k.entries {
 		e := &k.entries[i]
 		if e.how == simDenied || e.hits == 0 {
 			continue
 		}
 		hits, given := max(e.hits, 0), max(-e.hits, 0)
+		if given > 0 {
+			// What a bucket may have got back of itself meanwhile is not given back a second time.
+			kept += min(float64(given), float64(e.to-e.since)*float64(k.limit.Count)/float64(k.limit.Window.Longest()))
+		}
 		// A give-back that may have come to nothing is one that counts no less; one that may have been counted is subtracted
 		// all the same, so that what is over shows.
 		doubtful := e.how == simUnknown || l.disturbed(e)
@@ -185,11 +206,18 @@ func (l *ledger) balance(k *simKey, late time.Duration) balance {
 			s.admitted += hits
 		}
 		for _, f := range l.faults {
-			if f.name != "" && f.name == e.holder && e.from <= f.at && e.to >= f.at-lossWindow && e.how == simAllowed {
+			late := f.at // when what f.name has spent was handed out at the latest
+			if e.via == transport.ViaLease {
+				late += lease.Term
+			}
+			if f.name != "" && f.name == e.holder && e.from <= late && e.to >= f.at-lossWindow && e.how == simAllowed {
 				s.excuse(f, hits)
 				s.extra += given
 			}
 		}
+	}
+	if k.limit.Algorithm == bucket.TokenBucket {
+		s.extra += 2 + int64(kept) // and of loans
 	}
 	for _, f := range l.faults {
 		if f.whole {
@@ -211,7 +239,9 @@ func (s *balance) excuse(f simFault, hits int64) {
 
 // stale returns an answer of a holder after another one of a later epoch had answered already: two have decided at a time.
 func (k *simKey) stale() (was, is simEntry, found bool) {
-	decided := slices.DeleteFunc(slices.Clone(k.entries), func(e simEntry) bool { return e.how == simUnknown })
+	decided := slices.DeleteFunc(slices.Clone(k.entries), func(e simEntry) bool {
+		return e.how == simUnknown || e.via == transport.ViaLease || e.via == transport.ViaDeniedCache // these name who granted it, before
+	})
 	byEnd := slices.Clone(decided)
 	slices.SortFunc(byEnd, func(a, b simEntry) int { return cmp.Compare(a.to, b.to) })
 	slices.SortFunc(decided, func(a, b simEntry) int { return cmp.Compare(a.from, b.from) })

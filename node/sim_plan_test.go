@@ -137,6 +137,16 @@ var simClasses = []simClass{
 	}},
 }
 
+// The same with leases under load: what is lent when something happens, and what comes back.
+func init() {
+	for _, c := range simClasses {
+		if slices.Contains([]string{"calm", "delay", "join", "leave", "roll", "crash", "restart", "pause", "link", "split", "mix"}, c.name) {
+			c.name = "hot" + c.name
+			simClasses = append(simClasses, c)
+		}
+	}
+}
+
 // start0 is when a schedule's first fault comes: the callers have met some limits by then.
 func (s *sim) start0() time.Duration { return s.span(700*time.Millisecond, 1500*time.Millisecond) }
 

@@ -8,12 +8,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stint-limiter/stint/transport"
 )
 
 var (
 	simSeeds = flag.Int("sim.seeds", 1, "runs of each class of TestSim")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed of TestSim")
 	simOnly  = flag.String("sim.class", simDefault, "only these classes of TestSim, separated by commas; \"\" for all")
+	simLease = flag.Bool("sim.leases", true, "with leases and remembered denials")
 	simShow  = flag.Bool("sim.trace", false, "print what happened, also in good runs")
 )
 
@@ -26,6 +29,9 @@ type simClass struct {
 	quick time.Duration
 	plan  func(s *sim)
 }
+
+// hot says whether a few keys are asked for all the time, most of which are lent from.
+func (c simClass) hot() bool { return strings.HasPrefix(c.name, "hot") }
 
 // TestSim runs each class with some seeds. Thousands:
 //
@@ -64,7 +70,8 @@ func (s *simSum) String() string {
 }
 
 func runSim(t *testing.T, c simClass, seed uint64, sum *simSum) {
-	s := newSim(t, c.name, seed)
+	s := newSim(t, c.name, seed, c.hot())
+	s.noLeases = !*simLease
 	defer func() {
 		sum.add(s)
 		s.end()
@@ -97,12 +104,36 @@ func runSim(t *testing.T, c simClass, seed uint64, sum *simSum) {
 	if c.quick > 0 && s.book.longest > c.quick {
 		s.wrong("SLOW: %s", s.book.longestKey)
 	}
+	if c.hot() && *simLease {
+		s.leased()
+	}
 	if coda && !s.bad() {
 		s.coda()
 	} else {
 		stop()
 	}
 	s.verdict()
+}
+
+// leased says that hot keys were answered from loans, else a hot run shows nothing.
+func (s *sim) leased() {
+	s.book.mu.Lock()
+	lent, allowed := 0, 0
+	for _, k := range s.book.keys {
+		for i := range k.entries {
+			if e := &k.entries[i]; e.how == simAllowed && e.hits > 0 {
+				allowed++
+				if e.via == transport.ViaLease {
+					lent++
+				}
+			}
+		}
+	}
+	s.book.mu.Unlock()
+	s.logf("%d of %d from loans; %d hits of loans are not returned", lent, allowed, s.unreturned())
+	if lent < allowed/20 { // in a split nothing is lent
+		s.wrong("COLD: %d of %d from loans", lent, allowed)
+	}
 }
 
 // coda kills somebody, with callers only after that.

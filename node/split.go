@@ -174,6 +174,9 @@ func (n *Node) lookForSplit() {
 		n.log.Warn("members are missing: on_split applies", "heard", s.visible, "of", s.whole, "on_split", n.cfg.OnSplit.String())
 	}
 	n.split.Store(s)
+	if was == nil {
+		n.dropPurse()
+	}
 }
 
 // ping has every member hear of this node, and answer.

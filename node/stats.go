@@ -6,6 +6,7 @@ import (
 
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
+	"github.com/stint-limiter/stint/node/lease"
 	"github.com/stint-limiter/stint/node/mail"
 	"github.com/stint-limiter/stint/node/snapshot"
 	"github.com/stint-limiter/stint/transport"
@@ -24,6 +25,10 @@ type stats struct {
 	moved     atomic.Uint64
 	relayed   atomic.Uint64 // checks sent through another member
 	relays    atomic.Uint64 // checks relayed for other members
+
+	loans    atomic.Uint64 // granted to others
+	lent     atomic.Uint64 // hits of them
+	tookBack atomic.Uint64 // hits that came back
 
 	held     atomic.Int64
 	opened   atomic.Uint64
@@ -60,6 +65,11 @@ type Stats struct {
 	Moved     uint64 // answers `moved` that this node got
 	Relayed   uint64 // checks that went through another member, as the holder could not be reached
 	Relays    uint64 // checks that this node put to the holder for others
+
+	// Loans that this node, as a holder, granted to others: how many, how many hits, and how many of those came back.
+	Loans, Lent, TookBack uint64
+	// Purse is what it was lent itself, and which denials it remembers; zero where leases are off.
+	Purse lease.Stats
 
 	Held   int64  // partitions held now
 	Opened uint64 // partitions that this node began to hold
@@ -107,6 +117,10 @@ func (n *Node) Stats() Stats {
 		Absorbed: n.stats.absorbed.Load(), LinesSent: n.stats.lines.Load(),
 		Wakes: n.stats.wakes.Load(), Late: time.Duration(n.stats.late.Load()) * time.Microsecond,
 		BackupLag: time.Duration(n.stats.lag.Load()), Table: n.table.Stats(), Mail: &n.mail, Pipes: map[string]Pipe{},
+	}
+	s.Loans, s.Lent, s.TookBack = n.stats.loans.Load(), n.stats.lent.Load(), n.stats.tookBack.Load()
+	if n.purse != nil {
+		s.Purse = n.purse.Stats()
 	}
 	for v := range s.Decisions {
 		for a := range s.Decisions[v] {

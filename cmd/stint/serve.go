@@ -35,7 +35,7 @@ type serveFlags struct {
 	maxLines                         int
 	patience                         float64
 	onSplit, data                    string
-	backups                          bool
+	backups, leases                  bool
 	leaveTimeout                     time.Duration
 	logFormat, logLevel              string
 }
@@ -72,6 +72,7 @@ ones stay in force.
 	fl.IntVar(&f.maxLines, "max-lines", 8<<20, "most `LINES` in memory, one per key and limit, 64 bytes each and some room")
 	fl.Float64Var(&f.patience, "patience", 1, "`FACTOR`, 0.5 to 100, by which nodes wait longer for each other, on machines or networks that stall; the same on every node")
 	fl.StringVar(&f.onSplit, "on-split", "full", "`full|share|deny`: what each side of a split cluster may grant where the rule does not say")
+	fl.BoolVar(&f.leases, "leases", true, "lend hits of hot keys to the nodes that are asked for them, and remember denials; without, every check goes to its key's holder")
 	fl.BoolVar(&f.backups, "backups", true, "keep a copy of each partition on another node; without, a crash forgets what the node held, and memory is half")
 	fl.StringVar(&f.data, "data", "", "`DIR` for a snapshot of the counts, so that they outlive a stop of the whole cluster (default: none is kept)")
 	fl.DurationVar(&f.leaveTimeout, "leave-timeout", 10*time.Second, "most time to finish what is in flight after SIGTERM")

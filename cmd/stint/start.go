@@ -112,7 +112,7 @@ func start(f *serveFlags, log *slog.Logger) (_ *running, err error) {
 	var server atomic.Pointer[peer.Server] // made after the node, which may want it
 	s.node, err = node.New(node.Config{
 		Name: f.name, StartID: startID, Gossip: s.members, First: f.first || len(seeds) == 0,
-		Hasher: hasher, MaxLines: f.maxLines, FailureMode: mode, OnFull: onFull, NoBackups: !f.backups, Clock: clock, Log: logger(log, "node"),
+		Hasher: hasher, MaxLines: f.maxLines, FailureMode: mode, OnFull: onFull, NoBackups: !f.backups, NoLeases: !f.leases, Clock: clock, Log: logger(log, "node"),
 		Timers: f.timers(), OnSplit: f.split(), Data: f.data,
 		Pipe: func(c peer.PipeConfig) (*peer.Pipe, error) {
 			c.Self, c.Auth, c.Hello, c.Log = self, auth, hello, logger(log, "peer")

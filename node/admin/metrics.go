@@ -86,6 +86,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descRetried, s.Retried)
 	counter(descMoved, s.Moved)
 	collectHolds(ch, &s, counter, gauge)
+	collectLeases(&s, counter, gauge)
 	gauge(descClock, c.Node.Clock().Off().Seconds())
 	gauge(descLines, float64(s.Table.Lines))
 	gauge(descBytes, float64(s.Table.Bytes))
