@@ -87,19 +87,26 @@ func (p *Partition) exportAll(now Instant, short bool) *Lines {
 // Changes exports the lines that changed since the last call of Changes or Whole, of any history. Those that count no more are
 // among them, so that who applies the changes drops them. With short, for the end of a handoff, all lines of windows below
 // BackupMinWindow come too. Where histories were merged meanwhile it is everything: Lines.Whole says so.
-func (p *Partition) Changes(now Instant, short bool) *Lines {
+func (p *Partition) Changes(now Instant, short bool) *Lines { return p.ChangesIn(nil, now, short) }
+
+// ChangesIn is Changes with the memory of lines that nobody looks at any more; nil: there are none. It may return others.
+func (p *Partition) ChangesIn(old *Lines, now Instant, short bool) *Lines {
 	now = clamp(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.whole {
 		return p.wholeLocked(now, short)
 	}
-	ls := p.newLines(now)
+	ls := old
+	if ls == nil {
+		ls = new(Lines)
+	}
+	ls.begin(p, now)
 	for h := range p.histories {
-		c := Copy{Name: h.name, Seq: h.seq}
+		c := ls.add(h.name, h.seq)
 		p.changesOf(h, now, short, &c.Records)
-		if len(c.Records) > 0 || h == &p.own {
-			ls.Histories = append(ls.Histories, c)
+		if len(c.Records) == 0 && h != &p.own {
+			ls.Histories = ls.Histories[:len(ls.Histories)-1]
 		}
 	}
 	p.ranges = ranges{}
@@ -139,6 +146,34 @@ func (p *Partition) changesOf(h *history, now Instant, short bool, to *[]Record)
 
 func (p *Partition) newLines(now Instant) *Lines {
 	return &Lines{Seq: p.own.seq, Past: slices.Clone(p.past), at: now}
+}
+
+// begin makes the lines those of a partition, with nothing in them.
+func (ls *Lines) begin(p *Partition, now Instant) {
+	ls.Seq, ls.Whole, ls.at = p.own.seq, false, now
+	ls.Past, ls.Histories = append(ls.Past[:0], p.past...), ls.Histories[:0]
+}
+
+// add adds a history without records, in the memory of one that was there before.
+func (ls *Lines) add(name Name, seq uint64) *Copy {
+	n := len(ls.Histories)
+	if n == cap(ls.Histories) {
+		ls.Histories = append(ls.Histories, Copy{})
+	} else {
+		ls.Histories = ls.Histories[:n+1]
+	}
+	c := &ls.Histories[n]
+	c.Name, c.Seq, c.Records = name, seq, c.Records[:0]
+	return c
+}
+
+// Room returns how many records the lines have memory for, whoever asks whether it is worth keeping.
+func (ls *Lines) Room() int {
+	n := 0
+	for i := range ls.Histories[:cap(ls.Histories)] {
+		n += cap(ls.Histories[:cap(ls.Histories)][i].Records)
+	}
+	return n
 }
 
 // histories yields the own history first.

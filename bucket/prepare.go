@@ -39,28 +39,45 @@ type prepared struct {
 // shut, for Absorb while it is not. Until the Prepared is used, what leaves the partition makes no room elsewhere. Errors are ErrFull,
 // ErrHistories and ErrBadRecord.
 func (p *Partition) Prepare(now Instant, ls *Lines) (*Prepared, error) {
+	pr := new(Prepared)
+	if err := p.PrepareIn(pr, now, ls); err != nil {
+		return nil, err
+	}
+	return pr, nil
+}
+
+// PrepareIn is Prepare with the memory of a Prepared that was used. After an error it counts as used.
+func (p *Partition) PrepareIn(pr *Prepared, now Instant, ls *Lines) error {
+	if pr.p != nil {
+		panic("bucket: a Prepared was to be made of one that was not used yet")
+	}
 	now = clamp(now)
 	if len(ls.Histories) > maxHistories {
-		return nil, fmt.Errorf("prepare lines of %d histories: %w", len(ls.Histories), ErrHistories)
+		return fmt.Errorf("prepare lines of %d histories: %w", len(ls.Histories), ErrHistories)
 	}
 	if n := ls.Len(); n > MaxPartitionLines {
-		return nil, fmt.Errorf("prepare %d lines: %w", n, ErrFull)
+		return fmt.Errorf("prepare %d lines: %w", n, ErrFull)
 	}
-	pr := &Prepared{p: p, now: now, seq: ls.Seq, whole: ls.Whole, past: slices.Clone(ls.Past[:min(len(ls.Past), maxPast)])}
+	past := slices.Clone(ls.Past[:min(len(ls.Past), maxPast)]) // it becomes the partition's
+	*pr = Prepared{now: now, seq: ls.Seq, whole: ls.Whole, past: past, copies: pr.copies[:0]}
 	for i := range ls.Histories {
 		c := &ls.Histories[i]
 		if slices.ContainsFunc(pr.copies, func(o prepared) bool { return o.name == c.Name }) {
-			return nil, fmt.Errorf("prepare history %v twice: %w", c.Name, ErrBadRecord)
+			return fmt.Errorf("prepare history %v twice: %w", c.Name, ErrBadRecord)
 		}
-		list, err := c.list(now, ls.Whole)
-		if err != nil {
-			return nil, err
-		}
-		x := prepared{name: c.Name, seq: c.Seq, changes: list}
+		x := pr.add(c)
+		var err error
 		if ls.Whole {
-			x.lines, x.changes = tableFrom(list), nil
+			var list []line
+			if list, err = c.list(nil, now, true); err == nil {
+				x.lines = tableFrom(list) // it becomes the partition's
+			}
+		} else {
+			x.changes, err = c.list(x.changes[:0], now, false)
 		}
-		pr.copies = append(pr.copies, x)
+		if err != nil {
+			return err
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,16 +87,29 @@ func (p *Partition) Prepare(now Instant, ls *Lines) (*Prepared, error) {
 		more, total = p.roomFor(pr)
 	}
 	if total > MaxPartitionLines || more > 0 && !p.t.reserve(more) {
-		return nil, fmt.Errorf("prepare %d lines beside %d: %w", ls.Len(), p.lenLocked(), ErrFull)
+		return fmt.Errorf("prepare %d lines beside %d: %w", ls.Len(), p.lenLocked(), ErrFull)
 	}
-	pr.room = more
+	pr.p, pr.room = p, more
 	p.pending++
-	return pr, nil
+	return nil
 }
 
-// list makes the lines as they are at now, in their order; without those that are fresh if the copy is whole.
-func (c *Copy) list(now Instant, whole bool) ([]line, error) {
-	list := make([]line, 0, len(c.Records))
+// add adds a history without lines, in the memory of one that was there before.
+func (pr *Prepared) add(c *Copy) *prepared {
+	n := len(pr.copies)
+	if n == cap(pr.copies) {
+		pr.copies = append(pr.copies, prepared{})
+	} else {
+		pr.copies = pr.copies[:n+1]
+	}
+	x := &pr.copies[n]
+	*x = prepared{name: c.Name, seq: c.Seq, changes: x.changes[:0]}
+	return x
+}
+
+// list appends the lines as they are at now, in their order; without those that are fresh if the copy is whole.
+func (c *Copy) list(list []line, now Instant, whole bool) ([]line, error) {
+	list = slices.Grow(list, len(c.Records))
 	run := 0 // lines of one key
 	for i := range c.Records {
 		r := &c.Records[i]

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Lines on the wire, all little-endian: Seq; a word of how many histories (8 bits), past histories (8 bits) and whether they are whole (1
@@ -43,41 +44,58 @@ func AppendLines(dst []byte, ls *Lines) []byte {
 }
 
 func (r *Record) append(dst []byte) []byte {
-	var b [recordBytes]byte
-	put := binary.LittleEndian.PutUint64
-	put(b[0:], r.ID.Key)
-	put(b[8:], r.ID.Line)
-	put(b[16:], r.Clock)
+	n := len(dst)
+	dst = slices.Grow(dst, recordBytes)[:n+recordBytes]
+	b := dst[n:]
+	binary.LittleEndian.PutUint64(b[0:], r.ID.Key)
+	binary.LittleEndian.PutUint64(b[8:], r.ID.Line)
+	binary.LittleEndian.PutUint64(b[16:], r.Clock)
 	for i, m := range r.Marks {
-		put(b[24+8*i:], m)
+		binary.LittleEndian.PutUint64(b[24+8*i:], m)
 	}
-	return append(dst, b[:]...)
+	return dst
 }
 
 func (r *Record) read(b []byte) {
-	get := binary.LittleEndian.Uint64
 	_ = b[recordBytes-1]
-	r.ID = ID{get(b), get(b[8:])}
-	r.Clock = get(b[16:])
+	r.ID = ID{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}
+	r.Clock = binary.LittleEndian.Uint64(b[16:])
 	for i := range r.Marks {
-		r.Marks[i] = get(b[24+8*i:])
+		r.Marks[i] = binary.LittleEndian.Uint64(b[24+8*i:])
 	}
 }
 
 // ReadLines reads what AppendLines wrote, and returns the bytes behind it. It allocates no more than b has, and no more than
 // MaxPartitionLines records. The error is ErrBadLines. What the records say is checked by Prepare.
 func ReadLines(b []byte) (ls *Lines, rest []byte, err error) {
+	ls = new(Lines)
+	if rest, err = ReadLinesIn(ls, b); err != nil {
+		return nil, nil, err
+	}
+	return ls, rest, nil
+}
+
+// ReadLinesIn is ReadLines with the memory of lines that nobody looks at any more. After an error there is nothing in them.
+func ReadLinesIn(ls *Lines, b []byte) (rest []byte, err error) {
+	rest, err = readLines(ls, b)
+	if err != nil {
+		ls.Past, ls.Histories = ls.Past[:0], ls.Histories[:0]
+	}
+	return rest, err
+}
+
+func readLines(ls *Lines, b []byte) ([]byte, error) {
 	get := binary.LittleEndian.Uint64
 	if len(b) < linesHead {
-		return nil, nil, fmt.Errorf("read lines from %d bytes: %w", len(b), ErrBadLines)
+		return nil, fmt.Errorf("read lines from %d bytes: %w", len(b), ErrBadLines)
 	}
-	ls = &Lines{Seq: get(b)}
+	ls.Seq, ls.at, ls.Past, ls.Histories = get(b), 0, ls.Past[:0], ls.Histories[:0]
 	head := get(b[8:])
 	b = b[linesHead:]
 	histories, past := int(head&0xff), int(head>>8&0xff)
 	ls.Whole = head>>16 == 1
 	if head>>17 != 0 || histories > maxHistories || past > maxPast || len(b) < past*pastBytes {
-		return nil, nil, fmt.Errorf("read lines of %d histories after %d past ones: %w", histories, past, ErrBadLines)
+		return nil, fmt.Errorf("read lines of %d histories after %d past ones: %w", histories, past, ErrBadLines)
 	}
 	for range past {
 		ls.Past = append(ls.Past, Past{Name{get(b), get(b[8:])}, get(b[16:])})
@@ -86,21 +104,23 @@ func ReadLines(b []byte) (ls *Lines, rest []byte, err error) {
 	left := uint64(MaxPartitionLines)
 	for range histories {
 		if len(b) < copyHead {
-			return nil, nil, fmt.Errorf("read a history from %d bytes: %w", len(b), ErrBadLines)
+			return nil, fmt.Errorf("read a history from %d bytes: %w", len(b), ErrBadLines)
 		}
-		c := Copy{Name: Name{get(b), get(b[8:])}, Seq: get(b[16:])}
+		c := ls.add(Name{get(b), get(b[8:])}, get(b[16:]))
 		n := get(b[24:])
 		b = b[copyHead:]
 		if n > left || n > uint64(len(b)/recordBytes) {
-			return nil, nil, fmt.Errorf("read %d records from %d bytes: %w", n, len(b), ErrBadLines)
+			return nil, fmt.Errorf("read %d records from %d bytes: %w", n, len(b), ErrBadLines)
 		}
 		left -= n
-		c.Records = make([]Record, n)
+		if c.Records == nil || uint64(cap(c.Records)) < n {
+			c.Records = make([]Record, n)
+		}
+		c.Records = c.Records[:n]
 		for i := range c.Records {
 			c.Records[i].read(b)
 			b = b[recordBytes:]
 		}
-		ls.Histories = append(ls.Histories, c)
 	}
-	return ls, b, nil
+	return b, nil
 }

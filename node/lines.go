@@ -5,6 +5,7 @@ import (
 
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
+	"github.com/stint-limiter/stint/ring"
 )
 
 // wholesPerBackup is how many times in Timers.Backup the next whole copies may be sent.
@@ -84,7 +85,8 @@ func (n *Node) exportBackup(to string, b *hold.Backup) {
 	if b.Whole() {
 		lines = part.Whole(n.clock.Now(), false)
 	} else {
-		lines = part.Changes(n.clock.Now(), false)
+		lines = part.ChangesIn(n.spareLines(), n.clock.Now(), false)
+		n.changes[p] = lines
 	}
 	b.Seq = lines.Seq
 	n.sent[p] = lines
@@ -116,8 +118,27 @@ func (n *Node) acknowledged(e hold.Acknowledged) {
 	if lines := n.sent[e.Partition]; lines != nil && lines.Seq <= e.Seq {
 		n.wholes = n.wholes || lines.Whole
 		n.sent[e.Partition] = nil
+		if n.changes[e.Partition] == lines && !lines.Whole && lines.Room() <= keepRecords && len(n.spare) < ring.Partitions {
+			n.spare = append(n.spare, lines)
+		}
 	}
+	n.changes[e.Partition] = nil
 	n.pending[e.Partition] = 0
+}
+
+// keepRecords is how large lines may be whose memory is used again.
+const keepRecords = 64
+
+// spareLines returns lines whose memory may be used again, nil if there are none: changes that were acknowledged are nobody's any more. They
+// were written into a packet, for the member has it; and no other message was sent with them.
+func (n *Node) spareLines() *bucket.Lines {
+	k := len(n.spare) - 1
+	if k < 0 {
+		return nil
+	}
+	lines := n.spare[k]
+	n.spare = n.spare[:k]
+	return lines
 }
 
 // backUpNext goes on with the next whole copies as soon as some have arrived: the machine has only so many under way, and a

@@ -97,13 +97,16 @@ type loopState struct {
 	wholes   bool          // whole copies have arrived since the machine last looked for others to send
 	backedUp time.Duration // when it last did
 
-	parcel  *bucket.Prepared // lines of the message that is being handled
-	exports []export
+	parcel   *bucket.Prepared // lines of the message that is being handled
+	prepared bucket.Prepared  // memory for it
+	exports  []export
+	spare    []*bucket.Lines // memory for changes
 
 	// By partition.
 	open    [ring.Partitions]bool
 	seqs    [ring.Partitions]uint64        // counts of changes, as the machine is told them
 	sent    [ring.Partitions]*bucket.Lines // to be acknowledged
+	changes [ring.Partitions]*bucket.Lines // the same, where it is changes that no other message has
 	flips   [ring.Partitions]*hold.Flip    // that was sent last; nil once it has ended
 	frozen  [ring.Partitions]time.Duration // since then; 0: not
 	pending [ring.Partitions]time.Duration // since when something is not acknowledged; 0: everything is

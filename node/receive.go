@@ -34,8 +34,7 @@ func (n *Node) handle(it *mail.Item) {
 		// Lines are made ready before the machine decides what to do with them: once it has decided, nothing may fail.
 		e := hold.Received{From: it.From, Start: it.Start, Message: m}
 		if it.Lines != nil {
-			var err error
-			n.parcel, err = n.table.Partition(m.Of()).Prepare(n.clock.Now(), it.Lines)
+			err := n.prepare(m.Of(), it.Lines)
 			if e.Fits = err == nil; err != nil {
 				n.news.unfit(it.From, err)
 			}
@@ -45,7 +44,24 @@ func (n *Node) handle(it *mail.Item) {
 			n.parcel.Discard()
 			n.parcel = nil
 		}
+		if b, ok := m.(*hold.Backup); ok && it.Lines != nil {
+			b.Lines = nil // what it said is in the copy by now, or was not wanted
+			n.inbox.Done(it.Lines)
+		}
 	}
+}
+
+// prepare makes a parcel of lines for a partition. Changes come all the time, so theirs are made in the memory of the one before.
+func (n *Node) prepare(partition int, lines *bucket.Lines) (err error) {
+	part := n.table.Partition(partition)
+	if lines.Whole {
+		n.parcel, err = part.Prepare(n.clock.Now(), lines)
+		return err
+	}
+	if err = part.PrepareIn(&n.prepared, n.clock.Now(), lines); err == nil {
+		n.parcel = &n.prepared
+	}
+	return err
 }
 
 // post puts a message into a member's outbox and has it sent; false: too much waits there.

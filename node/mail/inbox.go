@@ -179,6 +179,19 @@ func (in *Inbox) Take() []Item {
 	return in.taken
 }
 
+// spareLines are lines whose memory may be used again.
+var spareLines sync.Pool
+
+// keepRecords is how many records' memory is worth keeping.
+const keepRecords = 64
+
+// Done says that nobody looks at an item's lines any more, so that their memory may be used for others.
+func (in *Inbox) Done(lines *bucket.Lines) {
+	if lines.Room() <= keepRecords {
+		spareLines.Put(lines)
+	}
+}
+
 // Clear drops all that waits: for a node that was stopped, it is old.
 func (in *Inbox) Clear() {
 	in.mu.Lock()

@@ -325,7 +325,11 @@ func (r *reader) lines(there byte) *bucket.Lines {
 	if there == 0 || r.err != nil {
 		return nil
 	}
-	lines, rest, err := bucket.ReadLines(r.b[r.at:])
+	lines, _ := spareLines.Get().(*bucket.Lines)
+	if lines == nil {
+		lines = new(bucket.Lines)
+	}
+	rest, err := bucket.ReadLinesIn(lines, r.b[r.at:])
 	if err != nil {
 		r.fail(err)
 		return nil
