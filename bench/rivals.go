@@ -15,9 +15,8 @@ import (
 	"github.com/stint-limiter/stint/bench/proc"
 )
 
-// ratelimitVersion of envoyproxy/ratelimit, which makes no releases. This one, of April 2023, is the newest that was found in the public
-// module proxy.
-const ratelimitVersion = "v1.4.1-0.20230427142404-e2a87f41d3a7"
+// ratelimitVersion of envoyproxy/ratelimit, which has made no releases since 2020: what @latest was in November 2026.
+const ratelimitVersion = "v1.4.1-0.20260122083618-3fb702589d36"
 
 // buildTimeout bounds `go install`, which fetches its modules the first time.
 const buildTimeout = 5 * time.Minute
