@@ -91,13 +91,13 @@ func (c *Client) Do(ctx context.Context, check Check) (Decision, error) {
 		c.put(k)
 		return Decision{Via: transport.ViaUnavailable}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	a := &k.asks[0]
-	if d, ok := c.remembered(k, a); ok {
+	a, now := &k.asks[0], c.now()
+	if d, ok := c.remembered(k, a, now); ok {
 		c.put(k)
 		return d, nil
 	}
-	k.deadline = c.deadline(ctx)
-	mine, err := c.ask(ctx, k)
+	k.deadline = c.deadline(ctx, now)
+	mine, err := c.ask(ctx, k, now)
 	if err != nil {
 		if mine {
 			c.put(k)
@@ -130,14 +130,16 @@ func (c *Client) DoBatch(ctx context.Context, checks []Check, into []Decision) (
 		}
 	}
 	k.reset()
-	deadline := c.deadline(ctx)
+	now := c.now()
+	deadline := c.deadline(ctx, now)
 	var failed error
 	flush := func() {
 		if len(k.asks) == 0 {
 			return
 		}
 		k.deadline = deadline
-		mine, err := c.ask(ctx, k)
+		mine, err := c.ask(ctx, k, now)
+		now = c.now()
 		for i := range k.asks {
 			a := &k.asks[i]
 			if err != nil {
@@ -166,7 +168,7 @@ func (c *Client) DoBatch(ctx context.Context, checks []Check, into []Decision) (
 		}
 		a := &k.asks[len(k.asks)-1]
 		a.of = i
-		if d, ok := c.remembered(k, a); ok {
+		if d, ok := c.remembered(k, a, now); ok {
 			out[i] = d
 			k.cut(len(k.asks) - 1)
 		}
@@ -177,11 +179,11 @@ func (c *Client) DoBatch(ctx context.Context, checks []Check, into []Decision) (
 }
 
 // deadline returns when a call must have its answer.
-func (c *Client) deadline(ctx context.Context) int64 {
+func (c *Client) deadline(ctx context.Context, now int64) int64 {
 	if at, ok := ctx.Deadline(); ok {
 		return int64(at.Sub(c.base))
 	}
-	return c.now() + int64(c.cfg.Timeout)
+	return now + int64(c.cfg.Timeout)
 }
 
 // undecided is the answer where no node could be asked.

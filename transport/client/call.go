@@ -154,14 +154,14 @@ func (k *call) answer(n *node, err error) bool {
 // gone reports whether the caller has left.
 func (k *call) gone() bool { return k.state.Load() == left }
 
-// ask sends a call and waits for its answer, until its deadline or the end of ctx. mine is false where the call was left behind; then, and
+// ask sends a call at now and waits for its answer, until its deadline or the end of ctx. mine is false where the call was left behind; then, and
 // on an error, it has no decisions.
-func (c *Client) ask(ctx context.Context, k *call) (mine bool, err error) {
+func (c *Client) ask(ctx context.Context, k *call, now int64) (mine bool, err error) {
 	if err := ctx.Err(); err != nil {
 		c.stats.failed.Add(uint64(len(k.asks)))
 		return true, c.failure(err, nil)
 	}
-	patience := time.Duration(k.deadline - c.now())
+	patience := time.Duration(k.deadline - now)
 	if patience <= 0 {
 		c.stats.failed.Add(uint64(len(k.asks)))
 		return true, c.failure(context.DeadlineExceeded, nil)

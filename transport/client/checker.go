@@ -38,7 +38,7 @@ func (c *Client) Check(r *transport.Request) {
 	}
 	r.Decisions = r.Decisions[:len(r.Checks)]
 	deadline := int64(r.Deadline.Sub(c.base))
-	k := c.get()
+	k, now := c.get(), c.now()
 	var held []int // checks in k of several parts, which may give back
 	for i := range r.Checks {
 		check := &r.Checks[i]
@@ -50,6 +50,7 @@ func (c *Client) Check(r *transport.Request) {
 		// A check must not count a hit that an earlier one is about to give back.
 		if len(k.asks)+need > transport.MaxChecks || len(k.buf)+need*maxPlain > maxChecks || len(held) > 0 && shares(r, held, check) {
 			k = c.flush(r, k, deadline)
+			now = c.now()
 			held = held[:0]
 		}
 		first := len(k.asks)
@@ -57,9 +58,9 @@ func (c *Client) Check(r *transport.Request) {
 		var is bool
 		if simple {
 			a := k.addCheck(c, check.Key, check.Limits, check.Hits, check.Receipt, check.Hits > 0)
-			known, is = c.remembered(k, a)
+			known, is = c.remembered(k, a, now)
 		} else {
-			known, is = c.addParts(k, check)
+			known, is = c.addParts(k, check, now)
 		}
 		for j := first; j < len(k.asks); j++ {
 			k.asks[j].of = i
@@ -101,7 +102,7 @@ func isSimple(check *transport.Check) bool {
 }
 
 // addParts adds a check as several, each about limits of one rule. It stops where one of them is known to be denied.
-func (c *Client) addParts(k *call, check *transport.Check) (known Decision, is bool) {
+func (c *Client) addParts(k *call, check *transport.Check, now int64) (known Decision, is bool) {
 	var key []byte
 	for todo := uint64(1)<<len(check.Limits) - 1; todo != 0; {
 		first := &check.Limits[bits.TrailingZeros64(todo)]
@@ -121,7 +122,7 @@ func (c *Client) addParts(k *call, check *transport.Check) (known Decision, is b
 		if p.shadow || check.Each {
 			continue
 		}
-		if d, denied := c.remembered(k, a); denied {
+		if d, denied := c.remembered(k, a, now); denied {
 			return d, true
 		}
 	}
@@ -158,7 +159,7 @@ func (c *Client) flush(r *transport.Request, k *call, deadline int64) *call {
 		return k
 	}
 	k.deadline = deadline
-	mine, err := c.ask(context.Background(), k)
+	mine, err := c.ask(context.Background(), k, c.now())
 	var back *call
 	for i := 0; i < len(k.asks); {
 		of := k.asks[i].of
@@ -183,7 +184,7 @@ func (c *Client) flush(r *transport.Request, k *call, deadline int64) *call {
 	if back != nil {
 		now := c.now()
 		back.deadline = now + int64(time.Until(transport.GiveBackBy(r.Deadline)))
-		if mine, _ := c.ask(context.Background(), back); mine {
+		if mine, _ := c.ask(context.Background(), back, now); mine {
 			c.put(back)
 		}
 	}

@@ -109,11 +109,10 @@ func (d *denials) drop(hash uint64, key []byte) {
 }
 
 // remembered returns the answer to a check that is known to be denied still.
-func (c *Client) remembered(k *call, a *ask) (Decision, bool) {
+func (c *Client) remembered(k *call, a *ask, now int64) (Decision, bool) {
 	if c.denied == nil || a.hits < 1 || a.id == 0 {
 		return Decision{}, false
 	}
-	now := c.now()
 	e := c.denied.find(a.hash, k.buf[a.from+1:a.id], a.hits, now)
 	if e == nil {
 		return Decision{}, false

@@ -151,7 +151,7 @@ func TestALateDenialIsNotRemembered(t *testing.T) {
 				c.forget(back)
 			}
 			c.remember(k, a, &no)
-			if _, is := c.remembered(k, a); is == late {
+			if _, is := c.remembered(k, a, c.now()); is == late {
 				t.Errorf("late %v: remembered %v", late, is)
 			}
 		}
