@@ -83,6 +83,7 @@ ones stay in force.
 
 // serve runs a node until a signal comes.
 func serve(ctx context.Context, f *serveFlags) error {
+	keepRoom()
 	log, err := newLog(os.Stderr, f.logFormat, f.logLevel)
 	if err != nil {
 		return err
