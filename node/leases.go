@@ -235,7 +235,7 @@ func (n *Node) lend(now bucket.Instant, part *bucket.Partition, e *peer.Entry, a
 	if r := n.ring.Load(); r != nil {
 		members = len(r.Names())
 	}
-	hits := lease.Slice(a.Allowed.Limit, a.Allowed.Remaining, e.Borrow, members)
+	hits := lease.Slice(a.Allowed.Limit, a.Allowed.Remaining, e.Borrow, uint32(e.Hits), members)
 	if hits == 0 {
 		return
 	}

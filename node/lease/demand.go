@@ -15,8 +15,6 @@ const (
 	// hot is how many checks of a shape must go to the holder within an interval before a loan is wished for: with fewer, giving back costs
 	// about as much as is saved.
 	hot = 4
-	// leastWish is the smallest loan that is wished for.
-	leastWish = 8
 	// mostWish is the largest: as many as a node is asked for in a term, at the best of times, a few times over.
 	mostWish = 1 << 24
 )
@@ -126,5 +124,5 @@ func (e *entry) wish(now bucket.Instant, hits uint32) uint32 {
 		}
 		n = max(n, times*uint64(l.granted))
 	}
-	return uint32(min(max(n, leastWish, 2*uint64(hits)), mostWish))
+	return uint32(min(max(n, leastSlice, leastChecks*uint64(hits)), mostWish))
 }

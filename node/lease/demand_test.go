@@ -19,7 +19,7 @@ func TestHot(t *testing.T) {
 	if s := b.Stats(); s.Entries != 0 {
 		t.Errorf("%d entries before anything is hot", s.Entries)
 	}
-	if w := b.Want(b.now, b.wants, 1); w != leastWish {
+	if w := b.Want(b.now, b.wants, 1); w != leastSlice {
 		t.Fatalf("wishes for %d", w)
 	}
 	if w := b.Want(b.now, b.wants, 1); w != 0 {
@@ -138,20 +138,24 @@ func TestRenewal(t *testing.T) {
 
 func TestSlice(t *testing.T) {
 	for _, c := range []struct {
-		limit, remaining, wish uint32
-		members                int
-		want                   uint32
+		limit, remaining, wish, hits uint32
+		members                      int
+		want                         uint32
 	}{
-		{10_000, 9000, 64, 3, 64},
-		{10_000, 9000, 4096, 3, 750},
-		{10_000, 500, 4096, 3, 41},
-		{10_000, 499, 4096, 3, 0}, // near the limit
-		{10_000, 0, 4096, 3, 0},
-		{1000, 90, 64, 3, 0}, // seven are not worth it
-		{1000, 1000, 4096, 0, 250},
-		{1<<32 - 1, 1<<32 - 1, 1 << 31, 1, (1<<32 - 1) / 4},
+		{10_000, 9000, 64, 1, 3, 64},
+		{10_000, 9000, 4096, 1, 3, 750},
+		{10_000, 500, 4096, 1, 3, 41},
+		{10_000, 499, 4096, 1, 3, 0}, // near the limit
+		{10_000, 0, 4096, 1, 3, 0},
+		{1000, 90, 64, 1, 3, 0}, // seven are not worth it
+		{1000, 1000, 4096, 1, 0, 250},
+		{1<<32 - 1, 1<<32 - 1, 1 << 31, 1, 1, (1<<32 - 1) / 4},
+		{10_000, 9000, 4096, 187, 3, 750},
+		{10_000, 9000, 4096, 188, 3, 0}, // it would do for three checks
+		{10_000, 9000, 64, 20, 3, 0},
+		{10_000, 9000, 64, 1 << 31, 3, 0},
 	} {
-		if got := Slice(c.limit, c.remaining, c.wish, c.members); got != c.want {
+		if got := Slice(c.limit, c.remaining, c.wish, c.hits, c.members); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
 	}
@@ -159,7 +163,7 @@ func TestSlice(t *testing.T) {
 	for members := 1; members < 50; members++ {
 		left := uint32(1_000_000)
 		for range members {
-			left -= Slice(1_000_000, left, 1<<31, members)
+			left -= Slice(1_000_000, left, 1<<31, 1, members)
 		}
 		if left < 750_000 {
 			t.Errorf("%d members: %d left", members, left)
