@@ -178,18 +178,7 @@ func TestQuickIsForWhatWasNotSaid(t *testing.T) {
 // A whole run, with the echo alone: processes, stretches, table, file.
 func TestRun(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.json")
-	old := os.Stdout
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	os.Stdout = null
-	err = dispatch(t.Context(), strings.Fields("run --servers echo --workloads uniform/10,uniform/10@50% --duration 100ms --rounds 2 --callers 4 --json "+file))
-	os.Stdout = old
-	null.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bench(t, "run --servers echo --workloads uniform/10,uniform/10@50% --duration 100ms --rounds 2 --callers 4 --json "+file)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -206,6 +195,78 @@ func TestRun(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 	}
+}
+
+// The same with real nodes: counts, ways of answers, allocations, memory, plots, and a comparison of the run with itself.
+func TestRunWithNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds and starts nodes")
+	}
+	dir := t.TempDir()
+	binary, err := proc.BuildStint(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, plots := filepath.Join(dir, "x.json"), filepath.Join(dir, "plots")
+	bench(t, "run --servers echo,stint --nodes 2,1 --workloads mixed,over/10 --variant-workloads mixed,zipf:1k/10 --duration 200ms --rounds 1 --callers 8 --json "+file+" --plots "+plots+" --stint "+binary)
+	rep, err := report.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Rows) != 8 || len(rep.Skipped) != 0 {
+		t.Fatalf("%d rows, skipped: %v", len(rep.Rows), rep.Skipped)
+	}
+	for i, r := range rep.Rows {
+		if (r.Group == "1 node") != (i >= 4) || r.Median.Rate == 0 {
+			t.Errorf("row %d: %+v", i, r)
+		}
+		if r.Server != "stint" {
+			continue
+		}
+		if v := r.Verdict; v == nil || !v.Exact() || v.Failed > 0 || v.Admitted == 0 || v.Asked <= v.Due {
+			t.Errorf("%s%s: %+v", r.Workload, r.Group, v)
+		}
+		if r.Median.Allocs == 0 || len(r.Rounds[0].Via) == 0 {
+			t.Errorf("%s%s: %+v", r.Workload, r.Group, r.Rounds)
+		}
+	}
+	if svg, err := os.ReadFile(filepath.Join(plots, "throughput.svg")); err != nil || !bytes.Contains(svg, []byte("stint")) {
+		t.Errorf("%v, %s", err, svg)
+	}
+	if out := bench(t, "compare "+file+" "+file); !strings.Contains(out, "CPU, of echo") || !strings.Contains(out, "+0.0") || strings.Contains(out, "only in") {
+		t.Errorf("compared with itself:\n%s", out)
+	}
+
+	bench(t, "memory --keys 20000 --rest 100ms --load 100ms --json "+file+" --stint "+binary)
+	if rep, err = report.ReadFile(file); err != nil {
+		t.Fatal(err)
+	}
+	m := rep.Memory[0]
+	if len(m.Steps) != 4 || m.Bad != "" || m.Steps[1].Lines < 20_000 || m.Steps[2].Node.Max == 0 || m.Steps[2].Echo.Max == 0 || m.Steps[3].Rate == 0 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// bench runs a word and returns what it has printed.
+func bench(t *testing.T, line string) string {
+	t.Helper()
+	out, err := os.CreateTemp(t.TempDir(), "out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	old := os.Stdout
+	os.Stdout = out
+	err = dispatch(t.Context(), strings.Fields(line))
+	os.Stdout = old
+	if err != nil {
+		t.Fatalf("bench %s: %v", line, err)
+	}
+	b, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func TestRedisInPipelinesCountsAsOneByOne(t *testing.T) {

@@ -113,11 +113,17 @@ func (m *measurement) contests(ctx context.Context, it item, w *load.Workload, o
 		if err != nil {
 			return contests, fmt.Errorf("%s: %w", s.name, err)
 		}
+		err = session.Warm(ctx, warm/2)
+		if err != nil && s.rival() && ctx.Err() == nil {
+			session.Close()
+			m.rep.Skipped[s.name+", "+it.text] = err.Error() // what a rival cannot do is no reason to measure nothing else
+			continue
+		}
 		contests = append(contests, &contest{server: s, session: session, row: &report.Row{
 			Group: m.group, Workload: it.name, Keys: w.Keys, Batch: it.batch, Open: offered, Share: it.percent,
 			Server: s.name, Nodes: s.nodes, Variant: s.variant,
 		}})
-		if err := session.Warm(ctx, warm/2); err != nil {
+		if err != nil {
 			return contests, fmt.Errorf("warm %s with %s: %w", s.name, m.named(it), err)
 		}
 	}

@@ -194,6 +194,9 @@ func (o *memoryOptions) measure(ctx context.Context) (m *report.Memory, err erro
 	}
 	fl.m.Sum()
 	fl.judge(filler.Verdict())
+	if wrongMemory(fl.m) {
+		fmt.Fprintf(os.Stderr, "the node's log ends\n%s", node.cluster.Tails(20))
+	}
 	return fl.m, nil
 }
 

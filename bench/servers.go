@@ -31,6 +31,9 @@ type server struct {
 	scrape float64 // allocations of one look at all nodes' metrics
 }
 
+// rival reports whether it is neither Stint nor the floor.
+func (s *server) rival() bool { return s.name != "stint" && s.name != "echo" }
+
 // errAbsent is why a server is skipped, which is no failure.
 type errAbsent struct{ reason string }
 

@@ -1,5 +1,7 @@
 package plot
 
+import "unicode/utf8"
+
 // Bars is a picture of bars that lie on their side, in panels with scales of their own.
 type Bars struct {
 	Title, Unit string
@@ -29,8 +31,8 @@ type Bar struct {
 func (b Bars) SVG() []byte {
 	const (
 		width  = 820.0
-		left   = 320.0 // where bars begin
-		right  = 90.0  // for the texts at their ends
+		letter = 6.6   // about as wide as one is
+		right  = 130.0 // for the texts at the bars' ends
 		bar    = 14.0
 		gap    = 4.0
 		apart  = 12.0 // between groups
@@ -38,13 +40,18 @@ func (b Bars) SVG() []byte {
 		title  = 22.0 // of a panel
 		bottom = 42.0 // of a panel
 	)
-	height := head
+	height, group, name := head, 0, 0
 	for _, p := range b.Panels {
 		height += title + bottom
 		for _, g := range p.Groups {
 			height += float64(len(g.Bars))*(bar+gap) + apart
+			group = max(group, utf8.RuneCountInString(g.Name))
+			for _, x := range g.Bars {
+				name = max(name, utf8.RuneCountInString(x.Name))
+			}
 		}
 	}
+	left := 12 + letter*float64(group) + 16 + letter*float64(name) + 8 // where bars begin
 	c := newCanvas(width, height, b.Title)
 	y := head
 	colours := map[string]int{}
@@ -68,7 +75,7 @@ func (b Bars) SVG() []byte {
 		c.text(width-right, y+29, "end", "", b.Unit)
 		at := top + apart/2
 		for _, g := range p.Groups {
-			c.text(12, at+bar-2, "start", "", g.Name)
+			c.text(12, at+bar-3, "start", "", g.Name)
 			for _, x := range g.Bars {
 				if _, ok := colours[x.Name]; !ok {
 					colours[x.Name] = len(colours)

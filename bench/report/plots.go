@@ -64,7 +64,7 @@ func (r *Report) bars(all map[string][]byte, file, title, unit string, of, ratio
 			}
 			bar := plot.Bar{Name: x.Server, Value: of(x.Median), Text: number(of(x.Median))}
 			if of(x.Median) >= 1000 {
-				bar.Text = thousands(uint64(of(x.Median)))
+				bar.Text = thousands(uint64(of(x.Median) + 0.5))
 			}
 			if f := ratioOf(x.Median); f > 0 && x.Server != "echo" {
 				bar.Text += " (" + ratio(f) + " ×)"
