@@ -51,8 +51,8 @@ func (p *Partition) Whole(now Instant, short bool) *Lines {
 func (p *Partition) wholeLocked(now Instant, short bool) *Lines {
 	ls := p.exportAll(now, short)
 	for h := range p.histories {
-		for i := range h.a {
-			h.a[i].clock &^= changedMask
+		for i := range h.places() {
+			h.at(i).clock &^= changedMask
 		}
 	}
 	p.ranges, p.whole, p.copied = ranges{}, false, true
@@ -71,8 +71,8 @@ func (p *Partition) exportAll(now Instant, short bool) *Lines {
 	ls.Whole = true
 	for h := range p.histories {
 		c := Copy{Name: h.name, Seq: h.seq, Records: make([]Record, 0, h.n)}
-		for i := range h.a {
-			l := &h.a[i]
+		for i := range h.places() {
+			l := h.at(i)
 			if !l.empty() && l.kind() != attempts && (short || !l.id.short()) && !p.gone(l, now) {
 				c.Records = append(c.Records, p.record(l, now))
 			}
@@ -115,8 +115,8 @@ func (p *Partition) ChangesIn(old *Lines, now Instant, short bool) *Lines {
 
 func (p *Partition) changesOf(h *history, now Instant, short bool, to *[]Record) {
 	if short {
-		for i := range h.a {
-			l := &h.a[i]
+		for i := range h.places() {
+			l := h.at(i)
 			if l.changed() || !l.empty() && l.id.short() && l.kind() != attempts && !p.gone(l, now) {
 				*to = append(*to, p.record(l, now))
 				l.clock &^= changedMask
@@ -128,8 +128,8 @@ func (p *Partition) changesOf(h *history, now Instant, short bool, to *[]Record)
 		return
 	}
 	p.ranges.each(func(first, last uint64) {
-		for i := h.search(ID{Key: first}); i < len(h.a); i++ {
-			l := &h.a[i]
+		for i := h.search(ID{Key: first}); i < h.places(); i++ {
+			l := h.at(i)
 			if l.empty() {
 				continue
 			}

@@ -200,8 +200,8 @@ func TestChangesKeepACopyTheSame(t *testing.T) {
 func ids(p *Partition) map[ID]bool {
 	m := map[ID]bool{}
 	for h := range p.histories {
-		for i := range h.a {
-			if l := &h.a[i]; !l.empty() {
+		for i := range h.places() {
+			if l := h.at(i); !l.empty() {
 				m[l.id] = true
 			}
 		}
@@ -213,8 +213,8 @@ func dump(p *Partition) string {
 	s := ""
 	for h := range p.histories {
 		s += fmt.Sprint(h.name, h.seq)
-		for i := range h.a {
-			if l := h.a[i]; !l.empty() {
+		for i := range h.places() {
+			if l := *h.at(i); !l.empty() {
 				l.clock &^= changedMask
 				s += fmt.Sprintf("\n%x", l)
 			}

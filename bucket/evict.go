@@ -15,6 +15,9 @@ import (
 // which a line here becomes fresh), for the partition and, after a whole round, for the table: a flood against a
 // table of denying lines looks once, not once per key. The note is taken back when a line stops denying.
 //
+// Nor does one key wait for all lines to be looked at: after evictWalk of them it is told that the table is full, and the next one
+// looks at others, for those have their note.
+//
 // The sequence that the table's note must survive: A walks round and finds nothing; meanwhile B, in a partition that A
 // has passed, stops denying, and clears the note, which is not set yet; A sets it. So B also raises `changes`, and A, which read
 // that before it set out, takes the note back if it changed.
@@ -28,13 +31,16 @@ type room struct {
 // the nearest thirtieth of all with probability 0.9.
 const evictSample = 64
 
+// evictWalk is at how many lines of other partitions one check looks: some 50 µs' worth.
+const evictWalk = 1 << 13
+
 // makeRoom counts k lines that are about to be made in p, dropping others if need be; false: there is no room.
 func (p *Partition) makeRoom(now Instant, wants []Want, k int) bool {
 	if int64(k) > p.t.max {
 		return false
 	}
 	for p.lenLocked()+k > MaxPartitionLines {
-		if p.evict(now, wants) == 0 {
+		if n, _ := p.evict(now, wants); n == 0 {
 			return false
 		}
 	}
@@ -43,7 +49,7 @@ func (p *Partition) makeRoom(now Instant, wants []Want, k int) bool {
 		if p.t.reserve(k) {
 			return true
 		}
-		if p.evict(now, wants) == 0 && p.t.evictElsewhere(now, p) == 0 {
+		if n, _ := p.evict(now, wants); n == 0 && p.t.evictElsewhere(now, p) == 0 {
 			return false
 		}
 	}
@@ -66,7 +72,7 @@ func (t *Table) evictElsewhere(now Instant, p *Partition) int {
 		return 0
 	}
 	changes := t.room.changes.Load()
-	until, whole := Instant(math.MaxInt64), true
+	until, whole, walk := Instant(math.MaxInt64), true, evictWalk
 	start := t.room.hand.Load()
 	for i := range uint64(len(t.parts)) {
 		at := (start + i) % uint64(len(t.parts))
@@ -76,12 +82,15 @@ func (t *Table) evictElsewhere(now Instant, p *Partition) int {
 				whole = false
 				continue
 			}
-			n := q.evict(now, nil)
+			n, seen := q.evict(now, nil)
 			barren = q.barren
 			q.mu.Unlock()
 			if n > 0 {
 				t.room.hand.Store(at)
 				return n
+			}
+			if walk -= seen; walk <= 0 {
+				return 0
 			}
 		}
 		if barren == 0 {
@@ -98,10 +107,11 @@ func (t *Table) evictElsewhere(now Instant, p *Partition) int {
 	return 0
 }
 
-// evict drops fresh lines, or else the one that can best be spared, and returns how many. It spares the lines of wants.
-func (p *Partition) evict(now Instant, wants []Want) int {
+// evict drops fresh lines, or else the one that can best be spared, and returns how many, and how many it looked at. It spares the lines of
+// wants.
+func (p *Partition) evict(now Instant, wants []Want) (dropped, seen int) {
 	if now < p.barren || p.gate == Frozen || p.pending > 0 { // frozen lines are on their way as they are
-		return 0
+		return 0, 0
 	}
 	v := eviction{p: p, now: now, wants: wants, until: math.MaxInt64}
 	v.look(&p.own.lines, &p.hand)
@@ -119,7 +129,7 @@ func (p *Partition) evict(now Instant, wants []Want) int {
 		p.barren = v.until
 	}
 	p.release(v.dropped)
-	return v.dropped
+	return v.dropped, v.seen
 }
 
 // An eviction is one look for lines to drop.
@@ -139,19 +149,19 @@ type eviction struct {
 func (v *eviction) enough() bool { return v.seen >= evictSample && (v.dropped > 0 || v.best != nil) }
 
 func (v *eviction) look(t *lines, hand *int) {
-	for c := 0; c < len(t.a) && !v.enough(); c++ {
-		if *hand++; *hand >= len(t.a) {
+	for c := 0; c < t.places() && !v.enough(); c++ {
+		if *hand++; *hand >= t.places() {
 			*hand = 0
 		}
 		i := *hand
-		for !t.a[i].empty() && v.p.gone(&t.a[i], v.now) && !v.wanted(&t.a[i]) {
+		for l := t.at(i); !l.empty() && v.p.gone(l, v.now) && !v.wanted(l); {
 			// Removing moves the next line here, and best may have moved too; but nothing is evicted
 			// once something was dropped.
 			t.remove(i)
 			v.dropped++
 			v.seen++
 		}
-		l := &t.a[i]
+		l := t.at(i)
 		if l.empty() {
 			continue
 		}

@@ -114,6 +114,38 @@ func TestFullOfDenyingLines(t *testing.T) {
 	}
 }
 
+// Nobody waits until a large table has been looked through: a key that finds nothing to drop among some thousands of lines is told
+// that the table is full, and later ones look on from there, until one finds the place that there is.
+func TestALookForRoomEnds(t *testing.T) {
+	const parts, lines = 8, 4 * evictWalk
+	tab := tableOf(parts, lines)
+	key := uint64(0)
+	in := func(part uint64, l Limit) Want { // of a partition
+		key++
+		return Want{ID: ID{Key: key*0x9e3779b97f4a7c15&^(parts-1) | part, Line: uint64(l.Window) << restBits}, Limit: l}
+	}
+	for i := range uint64(lines - 1) {
+		on(t, tab, noon, 1, in(i%parts, sliding(1, time.Hour)))
+	}
+	on(t, tab, noon, 1, in(parts-1, sliding(5, time.Hour)))
+	for i := range 20 {
+		out := on(t, tab, noon+second, 1, in(0, sliding(1, time.Hour)))
+		barren := 0
+		for i := range tab.parts {
+			if tab.parts[i].barren > 0 {
+				barren++
+			}
+		}
+		switch {
+		case i == 0 && (!out.Full || barren == 0 || barren > parts/2):
+			t.Fatalf("%d of %d partitions were looked through at once: %+v", barren, parts, out)
+		case out.Allowed && i > 1:
+			return
+		}
+	}
+	t.Fatal("the place that there is was not found")
+}
+
 func TestTheNearestToFreshGoesFirst(t *testing.T) {
 	tab := tableOf(1, 3)
 	p := tab.Partition(0)
@@ -267,9 +299,12 @@ func TestLines(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		var ls lines
 		model := map[ID]bool{}
-		spread := uint64(1) << (r.IntN(8) * 9)
-		for range 400 {
-			id := ID{Key: r.Uint64N(spread) * (1<<63/spread | 1), Line: r.Uint64N(8)}
+		spread, several := uint64(1)<<(r.IntN(8)*9), uint64(8)
+		if r.IntN(4) == 0 {
+			several = 300 // clusters longer than a segment
+		}
+		for range 400 * (1 + r.IntN(5)/4*9) {
+			id := ID{Key: r.Uint64N(spread) * (1<<63/spread | 1), Line: r.Uint64N(several)}
 			switch {
 			case ls.find(id, slidingFamily) != nil != model[id]:
 				t.Fatalf("seed %d: %v: is there: %v", seed, id, !model[id])
@@ -289,7 +324,7 @@ func TestLines(t *testing.T) {
 					}
 				}
 			case r.IntN(50) == 0:
-				ls.rebuild(uint64(ls.n+1), 2)
+				ls.spread(uint64(ls.n+1), 2)
 			}
 			if err := ls.check(len(model)); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
@@ -305,8 +340,8 @@ func (t *lines) check(n int) error {
 	}
 	var last ID
 	gap := -1
-	for i := range t.a {
-		l := &t.a[i]
+	for i := range t.places() {
+		l := t.at(i)
 		if l.empty() {
 			gap = i
 			continue
@@ -320,8 +355,8 @@ func (t *lines) check(n int) error {
 		}
 		last = l.id
 	}
-	if n != 0 || len(t.a) > 0 && gap != len(t.a)-1 {
-		return fmt.Errorf("%d lines are missing; the last gap is at %d of %d", n, gap, len(t.a))
+	if n != 0 || t.places() > 0 && gap != t.places()-1 {
+		return fmt.Errorf("%d lines are missing; the last gap is at %d of %d", n, gap, t.places())
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (p *Partition) expireLocked(now Instant) int {
 }
 
 func (p *Partition) expireIn(t *lines, now Instant) int {
-	if len(t.a) == 0 {
+	if t.segs == nil {
 		return 0
 	}
 	dropped := t.sweep(func(l *line) bool { return p.gone(l, now) && !p.unsaid(l, now) })
@@ -39,8 +39,8 @@ func (p *Partition) expireIn(t *lines, now Instant) int {
 	switch size := uint64(t.n + t.n/4 + 4); {
 	case t.n == 0:
 		*t = lines{}
-	case t.size > 2*size:
-		t.rebuild(size, slack(size))
+	case len(t.segs) > 2*segmentsFor(size, slack(size)):
+		t.spread(size, slack(size))
 	}
 	if after := t.bytes(); after != before {
 		p.t.bytes.Add(after - before)

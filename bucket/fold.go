@@ -30,8 +30,8 @@ func (p *Partition) foldOldest() {
 		to, from = from, to
 	}
 	gone := 0
-	for i := range from.a {
-		switch l := &from.a[i]; {
+	for i := range from.places() {
+		switch l := from.at(i); {
 		case l.empty():
 		case l.kind() == attempts:
 			gone++

@@ -179,11 +179,14 @@ func (x *prepared) missing(h *history) int {
 }
 
 func (x *prepared) all(yield func(*line) bool) {
-	for _, list := range [][]line{x.changes, x.lines.a} {
-		for i := range list {
-			if !list[i].empty() && !yield(&list[i]) {
-				return
-			}
+	for i := range x.changes {
+		if !x.changes[i].empty() && !yield(&x.changes[i]) {
+			return
+		}
+	}
+	for i := range x.lines.places() {
+		if l := x.lines.at(i); !l.empty() && !yield(l) {
+			return
 		}
 	}
 }

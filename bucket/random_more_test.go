@@ -1,9 +1,6 @@
 package bucket
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // takeUpTo is compared with Take, again and again.
 func (h *timeline) takeUpTo(ws []Want) {
@@ -38,8 +35,8 @@ func (h *timeline) takeUpTo(ws []Want) {
 	if got < times && !sameOutcome(denied, first) {
 		h.fail("denied %+v\nwant   %+v", denied, first)
 	}
-	for i := range h.p.own.a {
-		a, b := h.p.own.a[i], other.own.a[i]
+	for i := range h.p.own.places() {
+		a, b := *h.p.own.at(i), *other.own.at(i)
 		if a != b {
 			h.fail("line %d is %+v\nwant %+v", i, a, b)
 		}
@@ -49,16 +46,26 @@ func (h *timeline) takeUpTo(ws []Want) {
 	h.compare(ws, granted.Each)
 }
 
+func (t *lines) clone() lines {
+	c := *t
+	c.segs = nil
+	for _, s := range t.segs {
+		s := *s
+		c.segs = append(c.segs, &s)
+	}
+	return c
+}
+
 // clone copies a partition into a table of its own.
 func clone(p *Partition) *Partition {
 	t := NewTable(Config{Partitions: 1, MaxLines: int(p.t.max)})
 	q := t.Partition(0)
 	q.gate, q.epoch = p.gate, p.epoch
 	q.own, q.past = p.own, p.past
-	q.own.a = slices.Clone(p.own.a)
+	q.own.lines = p.own.clone()
 	for _, h := range p.others {
 		o := *h
-		o.a = slices.Clone(h.a)
+		o.lines = h.clone()
 		q.others = append(q.others, &o)
 	}
 	t.lines.Store(p.t.lines.Load())
