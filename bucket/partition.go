@@ -33,31 +33,30 @@ const (
 //
 // Who holds a partition, and why, is not decided here.
 type Partition struct {
-	t *Table
-
-	mu    sync.Mutex // protects following fields
-	gate  Gate
-	epoch uint64
-	own   history
+	// The first two cache lines are what a check touches beside its line.
+	mu     sync.Mutex // protects following fields
+	gate   Gate
+	whole  bool // more changed than ranges can say
+	copied bool // there is a copy, or was: changes are asked for
+	epoch  uint64
+	own    history
 	// others are copies that have not been merged into one history with own, and that count as well.
 	others []*history
-	past   []Past
+	// barren is an instant until which nothing here can be evicted, 0 where that is not known. See evict.go.
+	barren Instant
+	t      *Table
 
 	// What a copy elsewhere has yet to hear of; see changes.go.
 	known  atomic.Uint64 // own.seq plus 1 while it stays, else 0; changed under mu, read without
 	ranges ranges        // where changed lines are
-	whole  bool          // more changed than ranges can say
-	copied bool          // there is a copy, or was: changes are asked for
 
+	past     []Past
 	pending  int // how many Prepareds wait to be used
 	withheld int // lines that left since, whose room the Prepareds may need
+	hand     int // where the next look for something to evict begins
+	ts       []tally
 
-	// barren is an instant until which nothing here can be evicted, 0 where that is not known. See evict.go.
-	barren Instant
-	hand   int // where the next look for something to evict begins
-	ts     []tally
-
-	_ [32]byte // so that two partitions do not share a cache line
+	_ [16]byte // so that no two partitions share a cache line
 }
 
 // SetState opens, freezes or shuts the partition, and sets its epoch, under the lock that Take spends under: once

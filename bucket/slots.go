@@ -146,31 +146,33 @@ func (l *line) view(v *view, now Instant) {
 // wait returns the instant at which `need` of the hits will have left, at the latest when the line is fresh.
 func (v *view) wait(need uint64, fresh Instant) Instant {
 	g := &v.g
-	s := v.cur - (g.n - 1)
-	p := g.pos(s)
-	for s <= v.cur {
-		if p == g.n {
-			p = 0
-		}
-		w, shift := g.place(p)
-		rest := v.m[w] >> shift
-		// Over the empty slots in one step: to the next one that is not, or to the end of the word.
-		skip := uint64(bits.TrailingZeros64(rest)) >> (6 - g.lg&7)
-		if rest == 0 {
-			skip = uint64(64-shift) >> (6 - g.lg&7)
-		}
-		if skip > 0 {
-			s, p = s+skip, p+skip
-			continue
-		}
-		n := rest & g.max()
+	for s, n := v.oldest(v.cur - (g.n - 1)); s <= v.cur; s, n = v.oldest(s + 1) {
 		if n >= need {
 			return min(g.leaves(s), fresh)
 		}
 		need -= n
-		s, p = s+1, p+1
 	}
 	return fresh
+}
+
+// oldest returns the first slot from s on, which is one of the ring, that is not empty, and its hits; behind the current one: none.
+func (v *view) oldest(s uint64) (uint64, uint64) {
+	g := &v.g
+	w, shift := g.place(g.pos(s))
+	at := s - uint64(shift)>>(6-g.lg&7) // the slot in the word's first place, or that would be
+	rest := v.m[w] >> shift << shift
+	for range 6 { // the word that s is in comes last once more, with what is before s
+		if rest != 0 {
+			k := uint64(bits.TrailingZeros64(rest)) >> (6 - g.lg&7)
+			return at + k, rest >> (k << (6 - g.lg&7) & 63) & g.max()
+		}
+		at += 1 << (g.lg & 7)
+		if w++; w == 5 {
+			w = 0
+		}
+		rest = v.m[w]
+	}
+	return v.cur + 1, 0
 }
 
 func (l *line) slotsUsed(now Instant) uint64 {

@@ -21,6 +21,12 @@ func TestLineIsACacheLine(t *testing.T) {
 	if n := unsafe.Sizeof(line{}); n != 64 {
 		t.Fatalf("a line is %d bytes, not 64", n)
 	}
+	if n := unsafe.Sizeof(Partition{}); n%64 != 0 {
+		t.Errorf("partitions of %d bytes share cache lines", n)
+	}
+	if n := unsafe.Offsetof(Partition{}.known); n > 128 {
+		t.Errorf("what a check touches of its partition is %d bytes, not two cache lines", n)
+	}
 }
 
 // open returns a partition that may be spent from, of a table with room for that many lines.
