@@ -17,7 +17,7 @@ const (
 	Wait                // frozen, or not sure yet: ask the same member again in a moment
 	Expired             // the deadline passed before it was sent or answered; nothing was spent if it was not sent
 	Failed              // the member was asked and did not answer, or could not tell: it may have decided, or not
-	Shed                // the pipe's queue is full
+	Shed                // the pipe's queue is full, or too long for the deadline; nothing was spent
 	Unsent              // surely decided by nobody: no connection, circuit open, pipe closed, or refused unread
 )
 

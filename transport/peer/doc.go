@@ -51,6 +51,11 @@
 // Every ask is answered by its deadline and a few milliseconds (sweepGap), whatever the network does: a sweep of the
 // lane marks the late ones Expired. An answer that arrives later finds the ask's ticket gone and is dropped.
 //
+// # Overload
+//
+// Queues are bounded (PipeConfig.MaxQueue), and batches have no more entries than the member answers in good time. An ask that would be
+// answered after its deadline, by what the last batches took, is answered with Shed when it is sent, and the others in time (pace.go).
+//
 // # The wire
 //
 // HTTP/1.1 POST, /peer/v1/batch with raw little-endian records (frame.go, answer.go), and on a second

@@ -26,6 +26,7 @@ type batch struct {
 	entries []folded
 	next    []int32 // by the ask's place in the lane's flight, from base: the next ask of its entry, or -1
 	base    int
+	most    int   // entries that it may have
 	latest  int64 // latest deadline of its asks
 	asks    int
 
@@ -50,10 +51,11 @@ type foldSlot struct {
 	entry int32
 }
 
-// reset begins a batch whose asks are those of a flight from base on, at most n; head is what comes before the entries.
-func (b *batch) reset(buf []byte, base, n int) {
+// reset begins a batch of at most so many entries, whose asks are those of a flight from base on, at most n; buf has what comes before
+// the entries.
+func (b *batch) reset(buf []byte, base, n, most int) {
 	b.buf, b.entries, b.next = buf, b.entries[:0], b.next[:0]
-	b.base, b.latest, b.asks = base, 0, 0
+	b.base, b.most, b.latest, b.asks = base, most, 0, 0
 	size := 16
 	for size < 2*min(n, MaxEntries) {
 		size *= 2
@@ -96,7 +98,7 @@ func (b *batch) add(a *Ask, deadline int64, left uint16, frame int) bool {
 			return true
 		}
 	}
-	if len(b.entries) == MaxEntries || len(b.buf)-frame > MaxBatch {
+	if len(b.entries) >= b.most || len(b.buf)-frame > MaxBatch {
 		b.buf = b.buf[:at]
 		return false
 	}

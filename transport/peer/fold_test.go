@@ -99,7 +99,7 @@ func same(a, b bucket.Outcome) bool {
 func entriesOf(t *testing.T, asks ...*Ask) []Entry {
 	t.Helper()
 	var b batch
-	b.reset(nil, 0, len(asks))
+	b.reset(nil, 0, len(asks), MaxEntries)
 	for _, a := range asks {
 		if !b.add(a, 1, 10, 0) {
 			t.Fatal("batch is full")
@@ -187,7 +187,7 @@ func TestFoldingKeepsTheOrderOnAKey(t *testing.T) {
 func TestABatchIsBounded(t *testing.T) {
 	var b batch
 	fits := func(n int, a func(i int) *Ask) int {
-		b.reset(b.buf[:0], 0, n)
+		b.reset(b.buf[:0], 0, n, MaxEntries)
 		for i := range n {
 			if !b.add(a(i), 1, 10, 0) {
 				return i

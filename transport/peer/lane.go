@@ -37,7 +37,9 @@ type lane struct {
 	queue  []slot // what has gathered
 	flight []slot // what is being sent: done of them are answered, those up to sent are in the batch in flight
 	done   int
+	sent   int
 	making bool
+	pace   pace
 	link   *link // for Close, which hangs up
 
 	sweepAt int64 // when the sweep comes, 0: not at all
@@ -80,7 +82,11 @@ const sequenceBits = 42
 func newLane(p *Pipe, id uint8) *lane {
 	l := &lane{p: p, id: id, attempt: p.cfg.Attempt, total: p.cfg.Total, sequence: lanesMade.Add(1) << sequenceBits}
 	if id == throughLane {
-		l.attempt, l.total = 2*l.attempt, 2*l.total // two members in a row
+		// Two members in a row. How long the second takes says nothing of how much the first can do, so such a lane has no pace.
+		l.attempt, l.total = 2*l.attempt, 2*l.total
+		l.pace.most = MaxEntries
+	} else {
+		l.pace = newPace(int64(l.attempt))
 	}
 	l.cond.L = &l.mu
 	l.timer = time.AfterFunc(time.Hour, l.sweep)
@@ -98,7 +104,7 @@ func (l *lane) push(a *Ask, deadline int64) Code {
 		l.mu.Unlock()
 		return Unsent
 	}
-	if len(l.queue)+len(l.flight)-l.done >= l.p.cfg.MaxQueue {
+	if len(l.queue)+len(l.flight)-l.done >= l.p.cfg.MaxQueue || l.pace.late(len(l.queue)+len(l.flight)-l.sent, deadline) {
 		l.mu.Unlock()
 		return Shed
 	}
@@ -129,9 +135,13 @@ func (l *lane) run() {
 			continue
 		}
 		sent := l.make()
+		var took int64
 		if len(l.batch.entries) > 0 {
 			l.p.stats.InFlight.Add(1)
 			body, code, err := l.send()
+			if err == nil || isTimeout(err) {
+				took = l.p.now() - l.pace.began
+			}
 			if err == nil {
 				code, err = Failed, l.answer(body)
 			}
@@ -142,6 +152,9 @@ func (l *lane) run() {
 			l.tell()
 		}
 		l.mu.Lock()
+		if took > 0 {
+			l.pace.answered(took, l.batch.asks, len(l.batch.entries), sent < len(l.flight))
+		}
 		l.done = sent
 		l.mu.Unlock()
 	}
@@ -160,6 +173,7 @@ func (l *lane) take() bool {
 	}
 	for len(l.queue) == 0 && !l.closed {
 		l.idle = true
+		l.pace.idle()
 		l.cond.Wait()
 		l.idle = false
 	}
@@ -170,7 +184,7 @@ func (l *lane) take() bool {
 	if cap(l.flight) > keepSlots && len(l.queue) < keepSlots {
 		l.flight = nil // a burst is over
 	}
-	l.flight, l.queue, l.done = l.queue, l.flight[:0], 0
+	l.flight, l.queue, l.done, l.sent = l.queue, l.flight[:0], 0, 0
 	l.making = true
 	return true
 }
@@ -179,7 +193,7 @@ func (l *lane) take() bool {
 func (l *lane) make() (end int) {
 	now := l.p.now()
 	b := &l.batch
-	b.reset(l.p.head(b.buf[:0], l.id), l.done, len(l.flight)-l.done)
+	b.reset(l.p.head(b.buf[:0], l.id), l.done, len(l.flight)-l.done, l.pace.most)
 	expired := 0
 	for end = l.done; end < len(l.flight); end++ {
 		s := &l.flight[end]
@@ -202,7 +216,7 @@ func (l *lane) make() (end int) {
 		}
 	}
 	l.mu.Lock()
-	l.making = false
+	l.making, l.sent, l.pace.began = false, end, now
 	l.mu.Unlock()
 	if expired > 0 {
 		l.p.stats.Expired.Add(uint64(expired))
@@ -297,7 +311,7 @@ func (l *lane) failRest() {
 	l.fail(l.flight[l.done:], Unsent)
 	l.fail(queue, Unsent)
 	l.mu.Lock()
-	l.done = len(l.flight)
+	l.done, l.sent = len(l.flight), len(l.flight)
 	if l.queue == nil {
 		clear(queue)
 		l.queue = queue[:0]

@@ -8,7 +8,7 @@ type PipeStats struct {
 	Asks      atomic.Uint64 // asks in batches that were sent, folded ones counted
 	Folded    atomic.Uint64 // of those, asks that rode on the entry of another
 	Retries   atomic.Uint64 // sendings of a batch after the first
-	Shed      atomic.Uint64 // asks that found the queue full
+	Shed      atomic.Uint64 // asks that found the queue full, or too long for their deadlines
 	Expired   atomic.Uint64 // asks whose deadline passed before they were answered
 	Failed    atomic.Uint64 // asks that failed, sent or not
 	Invalid   atomic.Uint64 // asks that no server would accept: a mistake of the node
