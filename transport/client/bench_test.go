@@ -230,7 +230,7 @@ func oneCallers(b *testing.B, addrs []string, with string) {
 	})
 }
 
-// TestClientOnARealCluster compares both on three real nodes, in turn, and counts what was spent: to the hit.
+// TestClientOnARealCluster asks three real nodes from 64 goroutines, and counts what was admitted: to the hit.
 func TestClientOnARealCluster(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("real processes, and a comparison: not under the race detector, and not with -short")

@@ -217,6 +217,18 @@ func TestBatchesAreBounded(t *testing.T) {
 		if n := n0.requests(); most > transport.MaxRequest || most < transport.MaxRequest/2 || n > 3+4 {
 			t.Errorf("%d requests of up to %d bytes", n, most)
 		}
+		// And 1,500 with one small check each.
+		gate2, had := make(chan struct{}), n0.requests()
+		n0.set(func(f *fake) { f.before = func(int) { <-gate2 } })
+		for i := range 1500 {
+			wg.Go(func() { allowed(t, c, fmt.Sprint(i), "10/1m") })
+		}
+		synctest.Wait()
+		close(gate2)
+		wg.Wait()
+		if n := n0.requests() - had; n != 3 {
+			t.Errorf("%d requests", n)
+		}
 		c.Close()
 		nw.close()
 	})
@@ -292,6 +304,54 @@ func TestDeadline(t *testing.T) {
 		}
 		c.Close()
 		close(gate)
+		nw.close()
+	})
+}
+
+// Callers who share a request leave at their own deadlines; the node has the latest of them.
+func TestDeadlinesInOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw := newNetwork("n0:1")
+		n0 := nw.nodes["n0:1"]
+		gate := make(chan struct{})
+		n0.before = func(request int) {
+			if request == 1 {
+				<-gate
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		c := made(t, nw, Config{Addrs: []string{"n0:1"}, Retry: RetryNever, Attempt: time.Minute})
+		var wg sync.WaitGroup
+		wg.Go(func() { allowed(t, c, "first", "10/1m") })
+		synctest.Wait()
+		for i, patience := range []time.Duration{90, 500, 50, 150, 10} {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), patience*time.Millisecond)
+				defer cancel()
+				at := min(patience, 110) * time.Millisecond // 10 ms until the gate opens
+				if patience > 110 {
+					at += 100 * time.Millisecond // the first request's
+				}
+				within(t, 0, at, func() {
+					if _, err := c.Allow(ctx, fmt.Sprint(i), "10/1m"); (err == nil) != (patience == 500) {
+						t.Errorf("%d ms: %v", patience, err)
+					}
+				})
+			})
+			synctest.Wait()
+		}
+		time.Sleep(10 * time.Millisecond)
+		close(gate)
+		wg.Wait()
+		// 110 ms of the 500 are over when the second request goes, and the answer is due 25 ms early.
+		if n := len(n0.bodies); n != 2 || !strings.HasSuffix(string(n0.bodies[1]), "\xaatimeout_ms\xcd\x01\x6d") {
+			t.Errorf("%d requests, %q", n, n0.bodies[n-1])
+		}
+		// Who had left before it went is not in it.
+		if a, b := nw.spent("0", "10/1m"), nw.spent("3", "10/1m"); a != 0 || b != 1 {
+			t.Errorf("%d and %d spent", a, b)
+		}
+		c.Close()
 		nw.close()
 	})
 }

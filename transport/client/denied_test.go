@@ -121,6 +121,23 @@ func TestGiveBackEndsADenial(t *testing.T) {
 		}
 		allowed(t, c, "k", "1/1m")
 		denied(t, c, "k", "1/1m")
+		// A denial that comes between a give-back's beginning and its end does not outlast it.
+		limits, err := c.limits.Limits([][]byte{[]byte("1/1m")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := c.get()
+		back.addCheck(c, []byte("k"), limits, -1, 0, false)
+		denied(t, c, "k", "1/1m")
+		if d := denied(t, c, "k", "1/1m"); d.Via != transport.ViaDeniedCache {
+			t.Errorf("%+v", d)
+		}
+		back.deadline = c.now() + int64(time.Second)
+		if _, err := c.ask(ctx, back, c.now()); err != nil {
+			t.Error(err)
+		}
+		allowed(t, c, "k", "1/1m")
+		denied(t, c, "k", "1/1m")
 		ds, err := c.DoBatch(ctx, []Check{
 			{Key: "k", Limits: []string{"1/1m"}}, {Key: "k", Limits: []string{"1/1m"}, Hits: -1}, {Key: "k", Limits: []string{"1/1m"}},
 		}, nil)

@@ -200,6 +200,31 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// A node that fails is left alone for twice as long each time, up to a cap; many clients do not come back in one moment.
+func TestNodeBackoff(t *testing.T) {
+	cfg := Config{Addrs: []string{"n0:1"}}
+	if err := cfg.fill(); err != nil {
+		t.Fatal(err)
+	}
+	most := []time.Duration{100, 200, 400, 800, 1600, 3200, 5000, 5000}
+	for fails, most := range most {
+		most *= time.Millisecond
+		seen := make(map[time.Duration]bool)
+		for range 50 {
+			d := cfg.backoff(fails)
+			if seen[d] = true; d < most/2 || d > most {
+				t.Errorf("after %d failures: %v", fails, d)
+			}
+		}
+		if len(seen) < 25 {
+			t.Errorf("after %d failures: no jitter", fails)
+		}
+	}
+	if d := cfg.backoff(1 << 30); d < 2500*time.Millisecond || d > 5*time.Second {
+		t.Errorf("%v", d)
+	}
+}
+
 // A node that hangs takes probes without answering them: it stays skipped, also while others are asked.
 func TestProbesThatHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

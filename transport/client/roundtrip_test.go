@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -323,12 +324,13 @@ func TestSlowDown(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			today()
 			began := time.Now()
-			left := 100
+			left, over := 100, 0
 			a := &api{answer: func(int, *http.Request) *http.Response {
 				if time.Since(began) >= 60*s {
 					began, left = began.Add(60*s), 100
 				}
 				if left == 0 {
+					over++
 					return respond(429, "Retry-After: 60")
 				}
 				left--
@@ -339,6 +341,9 @@ func TestSlowDown(t *testing.T) {
 				if resp, err := get(t, tr, context.Background()); err != nil || resp.StatusCode != 200 {
 					t.Fatalf("%s: request %d: %v, %v", x.name, i, resp, err)
 				}
+			}
+			if over > 0 {
+				t.Errorf("%s: denied %d times", x.name, over)
 			}
 			gaps := a.gaps()
 			for i, g := range gaps {
@@ -358,6 +363,31 @@ func TestSlowDown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Many at once take their turns one after the other.
+func TestSlowDownTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &Transport{SlowDown: 0.5, Base: &api{}}
+		tr.watch(httptest.NewRequest("GET", "https://api.example.com/status", nil), respond(200, `RateLimit-Policy: "a";q=100`, `RateLimit: "a";r=9;t=60`), time.Now())
+		began := time.Now()
+		turns := make(map[time.Duration]bool)
+		for range 9 {
+			turns[tr.turn(context.Background(), httptest.NewRequest("GET", "https://api.example.com/status", nil), began)] = true
+		}
+		for i := range 9 {
+			if !turns[time.Duration(i+1)*6*time.Second] {
+				t.Errorf("nobody has turn %d of %v", i, turns)
+			}
+		}
+		// With nothing left, nobody goes before the reset.
+		req := httptest.NewRequest("GET", "https://api.example.com/empty", nil)
+		tr.Key = func(req *http.Request) string { return req.URL.Path }
+		tr.watch(req, respond(200, "X-RateLimit-Limit: 10", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 42"), began)
+		if wait := tr.turn(context.Background(), req, began); wait != 42*time.Second {
+			t.Errorf("waits %v", wait)
+		}
+	})
 }
 
 // web3market names no reset: its minute rolls, so the limit's own rate is kept. A Retry-After holds the others too.

@@ -67,6 +67,7 @@ func TestDecode(t *testing.T) {
 		m{"decisions": []any{m{"allowed": true, "limit": -1}}}, m{"decisions": []any{m{"allowed": true, "limit": uint64(1) << 32}}},
 		m{"decisions": []any{m{"allowed": true, "receipt": "xyz"}}}, m{"decisions": []any{m{"allowed": true, "limit": 1.5}}},
 		m{"decisions": []any{m{"allowed": true}, m{"allowed": true}}}, []any{}, "decisions",
+		m{"decisions": []any{m{"allowed": true}}, "deep": []any{[]any{[]any{[]any{[]any{[]any{[]any{[]any{[]any{}}}}}}}}}},
 	} {
 		body, err := msgpack.Marshal(bad)
 		if err != nil {
