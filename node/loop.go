@@ -107,8 +107,12 @@ func (n *Node) tick() {
 
 // step tells the machine of one event, after a tick if one is due: a crowd of events must not look like a stop.
 func (n *Node) step(e hold.Event) {
-	n.tickIfDue()
-	n.carry(n.machine.Step(n.pulse.now(), e))
+	now := n.pulse.now()
+	if now-n.ticked >= n.cfg.Timers.Tick {
+		n.tick()
+		now = n.pulse.now()
+	}
+	n.carry(n.machine.Step(now, e))
 }
 
 func (n *Node) tickIfDue() {

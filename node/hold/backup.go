@@ -12,6 +12,11 @@ type keeping struct {
 	msg    *Backup // under way
 	sentAt Age
 	missed int
+
+	// While home is here, who is to have the copy need not be found out again until something is heard that may change it (Machine.turns), or for a
+	// while: see settled.
+	turn      uint64
+	settledAt Age
 }
 
 const (
@@ -19,6 +24,9 @@ const (
 	// of whole copies longer.
 	ackTimes      = 3
 	ackTimesWhole = 30
+	// settledTimes times Timers.Backup is how long it is not looked who is to have a copy: what changes it only by the passing of time is seen
+	// that much later.
+	settledTimes = 4
 	// maxMissed is how many acknowledgements may fail in a row before another member gets the copy.
 	maxMissed = 2
 )
@@ -29,16 +37,26 @@ func (m *Machine) backupDue(e BackupDue) {
 		return
 	}
 	for i := range m.parts {
-		if p := &m.parts[i]; p.state == Held && !p.unsure {
-			m.backUp(i, e.Seq(i))
+		p := &m.parts[i]
+		if p.state != Held || p.unsure {
+			continue
+		}
+		// Most partitions are as they were 50 ms ago, and this is most of what a calm machine does.
+		if k, seq := p.keeping, e.Seq(i); !m.settled(k) || !k.whole || k.acked.Seq < seq {
+			m.backUp(i, seq)
 		}
 	}
 }
 
 func (m *Machine) backUp(i int, seq uint64) {
 	p := &m.parts[i]
-	to := m.target(i)
 	k := p.keeping
+	to := ""
+	if m.settled(k) {
+		to = k.to
+	} else if to = m.target(i); k != nil && k.to == to && k.start == m.start(to) && m.home(i) == m.self.Name && !m.leaving {
+		k.turn, k.settledAt = m.turns, m.now
+	}
 	if k != nil && k.msg != nil && m.now-k.sentAt > m.patience(k) {
 		m.missed(i)
 		to = m.target(i)
@@ -85,6 +103,11 @@ func (m *Machine) backUp(i int, seq uint64) {
 		k.acked.Seq = b.Seq
 		k.msg = nil
 	}
+}
+
+// settled says that the copy is with whom it is to be, as far as was looked lately.
+func (m *Machine) settled(k *keeping) bool {
+	return k != nil && k.msg == nil && k.turn == m.turns && m.now-k.settledAt < settledTimes*m.t.Backup
 }
 
 // patience is how long an acknowledgement is waited for: longer for a whole copy, but not if nothing else comes from there either.

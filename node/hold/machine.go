@@ -35,6 +35,7 @@ type Machine struct {
 	holdsAt  Age
 	round    uint64
 
+	turns   uint64 // how often what is known of other members has changed in a way that matters to who is given copies
 	home    func(int) string
 	backup  func(int, string) string
 	may     bool
@@ -145,6 +146,7 @@ func (m *Machine) Step(now Age, e Event) []Effect {
 		m.restored(e)
 	case LeaveNow:
 		m.leaving = true
+		m.turns++
 		for i := range m.parts {
 			m.touch(i)
 		}

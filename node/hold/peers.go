@@ -22,6 +22,7 @@ const maxFailed = 3
 // avoid leaves a member alone for a time.
 func (m *Machine) avoid(name string, d Age) {
 	if p := m.peers[name]; p != nil {
+		m.turns++
 		p.avoidTill = max(p.avoidTill, m.now+d)
 	}
 }
@@ -46,6 +47,7 @@ const recently = 100 // ticks
 
 func (m *Machine) viewChanged(e ViewChanged) {
 	first := !m.may && e.May
+	m.turns++
 	m.home, m.backup, m.may = e.Home, e.Backup, e.May
 	for _, p := range m.peers {
 		p.present = false
@@ -111,6 +113,7 @@ func (m *Machine) heard(name string, start uint64) bool {
 	}
 	if start > p.Start {
 		// It was started anew, and gossip does not say so yet: all that the earlier start held is to be claimed.
+		m.turns++
 		p.Peer = Peer{Name: name, Start: start, Serving: p.Serving}
 		for i := range m.parts {
 			if m.parts[i].hold.Name == name {
@@ -119,6 +122,7 @@ func (m *Machine) heard(name string, start uint64) bool {
 		}
 	}
 	if m.now-p.heardAt > 2*m.t.Holds {
+		m.turns++
 		p.avoidTill = 0 // it is back
 	}
 	if p.heardAt == 0 {
@@ -280,6 +284,7 @@ func (m *Machine) unreachable(e Unreachable) {
 // forget gives a member up: an operator says that it will not come back.
 func (m *Machine) forget(name string) {
 	if p := m.peers[name]; p != nil && !p.present {
+		m.turns++
 		m.gone[name] = max(m.gone[name], p.Start)
 		m.names = slices.DeleteFunc(m.names, func(n string) bool { return n == name })
 		m.house()
