@@ -8,7 +8,7 @@
 // to hold its partition, and waits once for all of them. A pipe has a few lanes; a lane has a queue, one connection
 // and one batch in flight. What arrives while a batch is in flight gathers, and goes when the answer is there. There
 // is no timer to wait for more: an idle lane sends at once, a busy one is as slow as the member it talks to, so batches
-// grow exactly as far as they need to.
+// grow exactly as far as they need to. Between two batches a lane lets those run that are ready to, for they may ask.
 //
 // Asks alike fold into one entry with a number of times, which the holder decides in one go (fold.go). The order of
 // the asks on one key stays as they were sent, for all asks of one call: a call stays in one lane, a lane has one batch

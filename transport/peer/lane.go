@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,6 +158,10 @@ func (l *lane) run() {
 		}
 		l.done = sent
 		l.mu.Unlock()
+		// Callers that have just been answered are ready to run, and so perhaps to ask again: let them first, and what they ask goes with
+		// the next batch and not with the one after it. Where nobody else is ready this is no wait. With 64 callers batches are half as large
+		// again, and an ask takes a tenth less of CPU and of time (BenchmarkLoopback).
+		runtime.Gosched()
 	}
 	l.failRest()
 	l.hangUp()
