@@ -3,6 +3,7 @@
 //	run       start the echo, rivals and a cluster, load them in turn, print the table (this is `make bench`)
 //	memory    fill a node with keys, print bytes a line and how long it stood still
 //	compare   what has changed between the figures of two runs
+//	show      print the tables of an earlier run again
 //	faults    kill, stop, cut off and restart nodes under load, print what it has cost
 //	load      load servers that already run
 //	cluster   start a cluster of stint processes and keep it until Ctrl-C

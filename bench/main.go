@@ -27,6 +27,7 @@ func words() []word {
 		{"handoff", "[--lines N] [flags]", "fill a cluster with lines, have a node join and leave, print how long that took and froze", handoffWord},
 		{"memory", "[--keys N] [flags]", "fill a node with keys, print bytes a line and how long it stood still", memoryWord},
 		{"compare", "OLD.json NEW.json", "what has changed between the figures of two runs, and is it more than their spread", compareWord},
+		{"show", "[--plots DIR] FILE.json", "print the tables of an earlier run again, and draw its plots", showWord},
 		{"load", "--addr HOST:PORT,… [flags]", "load servers that already run", loadWord},
 		{"cluster", "[N] [flags]", "start N (3) stint processes and keep them until Ctrl-C", clusterWord},
 		{"demo", "[flags]", "start three nodes, show that they count together, keep them until Ctrl-C", demoWord},

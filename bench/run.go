@@ -257,15 +257,7 @@ func (o *options) show(rep *report.Report) error {
 		return err
 	}
 	fmt.Fprintln(os.Stderr, "figures in", o.json)
-	if o.plots == "" {
-		return nil
-	}
-	names, err := rep.WritePlots(o.plots)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "%d plots in %s\n", len(names), o.plots)
-	return nil
+	return draw(rep, o.plots)
 }
 
 // wrong reports whether a row is Stint's and its count is not what was due. A rival's wrong count is shown; it is not

@@ -168,6 +168,9 @@ func (r *Report) notes() string {
 				fmt.Fprintf(&b, "%s: %s hits were denied while another node had them on loan, and admitted when asked for again\n", name, thousands(v.Lent))
 			}
 		}
+		if p := x.shares()["claimed"]; p > 0 {
+			fmt.Fprintf(&b, "%s: %.1f %% of the answers were claimed: a node was starved for so long that another took over, and then a hit may count twice\n", name, 100*p)
+		}
 		if late := x.late(); late > 0 {
 			fmt.Fprintf(&b, "%s: the generator itself was late by %s ms at p99, which is in the latency\n", name, ms(late))
 		}
