@@ -52,9 +52,9 @@ func (c *conn) Keep(h *fasthttp.RequestHeader, d door.Direct) {
 	}
 	k.learnt++
 	k.door = nil
-	// Only what fasthttp just reads and answers: no connection that ends, no client that waits to be told to go on, no body of unknown length.
-	if !h.IsPost() || !h.IsHTTP11() || h.ConnectionClose() || h.ConnectionUpgrade() || len(h.Peek(fasthttp.HeaderExpect)) > 0 ||
-		len(h.Peek(fasthttp.HeaderTransferEncoding)) > 0 || h.ContentLength() <= 0 {
+	// Only what fasthttp just reads and answers: nothing whose answer has no body or says more of the connection, no client that waits to be
+	// told to go on, no body of unknown length.
+	if !h.IsPost() || !h.IsHTTP11() || h.ConnectionUpgrade() || len(h.Peek(fasthttp.HeaderExpect)) > 0 || h.ContentLength() <= 0 {
 		return
 	}
 	if k.learn(h) {
@@ -75,10 +75,7 @@ func (k *known) learn(h *fasthttp.RequestHeader) bool {
 	for i := 0; i < len(raw); {
 		line := raw[i : i+bytes.IndexByte(raw[i:], '\n')+1]
 		const name = "content-length:"
-		switch {
-		case line[0] == ' ' || line[0] == '\t': // goes on with the line before
-			return false
-		case len(line) > len(name) && bytes.EqualFold(line[:len(name)], []byte(name)):
+		if len(line) > len(name) && bytes.EqualFold(line[:len(name)], []byte(name)) {
 			at := i + len(name)
 			for raw[at] == ' ' {
 				at++

@@ -112,6 +112,9 @@ func TestRepeats(t *testing.T) {
 			t.Errorf("%d: went the long way %d times and the short one %d, want %d and %d", i, w.long, w.short, x.long, x.short)
 		}
 	}
+	if n := w.conn.known.learnt; n != 0 {
+		t.Errorf("learnt in vain %d times, though what was learnt last was of use", n)
+	}
 }
 
 // A client that has a new head each time is not learnt from for ever.
@@ -310,6 +313,9 @@ func FuzzRepeats(f *testing.F) {
 	f.Add(strings.Replace(good, "/twin", "http://y/twin?a#b", 1), good, 0)
 	f.Add(strings.Replace(good, "/twin", "//twin", 1), good, 0)
 	f.Add(strings.Replace(good, "1.1", "1.0", 1), good, 0)
+	f.Add(strings.Replace(good, "1.1\r\n", "1.0\r\nConnection: keep-alive\r\n", 1), good, 0)
+	f.Add(strings.Replace(good, "\r\n", "\r\nContent-Length:\r\n 3\r\n", 1), good, 0)
+	f.Add(strings.Replace(good, "  3", "  3\r\n 4", 1), good, 0)
 	f.Add(strings.Replace(good, "POST", "GET", 1), good, 0)
 	f.Add(strings.Replace(good, "POST", "HEAD", 1), good, 0)
 	f.Fuzz(func(t *testing.T, first, then string, cut int) {

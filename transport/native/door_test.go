@@ -162,7 +162,11 @@ func TestAnswer(t *testing.T) {
 	if answer, status = d.Answer(nil, []byte(two), time.Now()); status != 503 || string(answer) != string(want.Body()) {
 		t.Errorf("%d %q\nwant %q", status, answer, want.Body())
 	}
-	if s := d.Stats(); s.OK != 2 || s.Unavailable != 2 || s.Checks != 8 {
+	post(t, d, `{"checks":[`+good+`]}`)
+	if string(answer) != string(want.Body()) {
+		t.Errorf("became %q with the next request", answer)
+	}
+	if s := d.Stats(); s.OK != 2 || s.Unavailable != 3 || s.Checks != 9 {
 		t.Errorf("counted %+v", s)
 	}
 	asked := len(c.Batches)

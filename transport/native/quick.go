@@ -27,7 +27,7 @@ func (c *call) quickCheck(s *msgpackSource) bool {
 	for ; fields > 0; fields-- {
 		switch {
 		case key == nil && len(b) > 4 && string(b[:4]) == "\xa3key":
-			if key, b = quickText(b[4:]); len(key) == 0 || len(key) > transport.MaxKey || !utf8.Valid(key) {
+			if key, b = quickText(b[4:]); len(key) == 0 || !utf8.Valid(key) { // too long it cannot be: MaxKey is 512
 				return false
 			}
 		case limits == nil && len(b) > 7 && string(b[:7]) == "\xa6limits":
