@@ -82,14 +82,10 @@ func (t *tally) until(w *Want, now Instant, need uint64) time.Duration {
 	default:
 		at = t.waitForAll(w, now, need)
 	}
-	d := max(at-now, 1)
-	if w.Limit.Algorithm != TokenBucket {
-		// It is longer only where the clock went back, or where a window was made longer for a skewed one.
-		d = min(d, w.ID.Window().micros())
-	} else {
-		d = min(d, maxWait)
+	if w.Limit.Algorithm == TokenBucket {
+		return within(at-now, maxWait)
 	}
-	return time.Duration(d) * time.Microsecond
+	return within(at-now, w.ID.Window().micros())
 }
 
 // maxWait is a hundred years: as a time.Duration it does not overflow.

@@ -52,23 +52,32 @@ func cpu() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// A longest has the longest times that something took.
-type longest []time.Duration
+// A longest has the longest times that something took, and how many were longer than a millisecond.
+type longest struct {
+	top       []time.Duration
+	all, over int
+}
 
 func (l *longest) add(d time.Duration) {
-	if *l = append(*l, d); len(*l) > 1<<12 {
-		slices.SortFunc(*l, func(a, b time.Duration) int { return int(b - a) })
-		*l = (*l)[:16]
+	l.all++
+	if d > time.Millisecond {
+		l.over++
+	}
+	if l.top = append(l.top, d); len(l.top) > 1<<12 {
+		l.sort()
+		l.top = l.top[:16]
 	}
 }
 
+func (l *longest) sort() { slices.SortFunc(l.top, func(a, b time.Duration) int { return int(b - a) }) }
+
 func (l *longest) String() string {
-	slices.SortFunc(*l, func(a, b time.Duration) int { return int(b - a) })
+	l.sort()
 	s := ""
-	for _, d := range (*l)[:min(len(*l), 6)] {
+	for _, d := range l.top[:min(len(l.top), 6)] {
 		s += fmt.Sprintf(" %d", d.Microseconds())
 	}
-	return s
+	return fmt.Sprintf("%s; %d of %d over 1 ms", s, l.over, l.all)
 }
 
 // TestRSS fills a table, expires half of it, fills it again beyond its most lines, and prints what it costs: memory, and the longest times for which
@@ -110,8 +119,9 @@ func TestRSS(t *testing.T) {
 	say := func(what string, h *longest, began time.Time) {
 		s := tab.Stats()
 		r, most := rss(t)
+		lines := float64(max(s.Lines, 1))
 		t.Logf("%-30s %8d lines, %5.1f bytes of table a line, RSS %5.1f, at most %5.1f; longest, in µs of processor:%v (%v in all)", what, s.Lines,
-			float64(s.Bytes)/float64(s.Lines), float64(r-base)/float64(s.Lines), float64(most-base)/float64(s.Lines), h, time.Since(began).Round(time.Millisecond))
+			float64(s.Bytes)/lines, float64(r-base)/lines, float64(most-base)/lines, h, time.Since(began).Round(time.Millisecond))
 	}
 	phase := func(what string, f func(h *longest)) {
 		var h longest
@@ -130,6 +140,12 @@ func TestRSS(t *testing.T) {
 			}
 		}
 	}
+	phase("nothing: the machine's own", func(h *longest) {
+		for range n / 2 {
+			at := cpu()
+			h.add(cpu() - at)
+		}
+	})
 	phase("fill", fill(n))
 	phase("after a collection", func(*longest) {
 		runtime.GC()

@@ -130,37 +130,50 @@ func (l *line) view(v *view, now Instant) {
 	if last >= v.g.start(v.cur) {
 		return
 	}
-	s := v.g.slot(last)
-	if v.cur-s >= v.g.n {
-		v.m = [5]uint64{}
+	v.g.pass(&v.m, v.g.slot(last), v.cur)
+}
+
+// pass empties the slots that come round between s and cur, which is the current one now.
+func (g *grid) pass(m *[5]uint64, s, cur uint64) {
+	k := cur - s
+	if k >= g.n {
+		*m = [5]uint64{}
 		return
 	}
-	for p := v.g.pos(s); s < v.cur; s++ {
-		if p++; p == v.g.n {
-			p = 0
+	w, shift := g.place(g.pos(s + 1))
+	for in := uint64(1)<<(g.lg&7) - uint64(shift)>>(6-g.lg&7); k > 0; in = 1 << (g.lg & 7) { // slots from there to the end of the word
+		in = min(in, k)
+		gone := ^uint64(0) >> (64 - in<<(6-g.lg&7)&127) << shift
+		m[w] &^= gone
+		if w++; w == 5 {
+			w = 0
 		}
-		v.g.put(&v.m, p, 0)
+		k, shift = k-in, 0
 	}
 }
 
 // wait returns the instant at which `need` of the hits will have left, at the latest when the line is fresh.
-func (v *view) wait(need uint64, fresh Instant) Instant {
-	g := &v.g
-	for s, n := v.oldest(v.cur - (g.n - 1)); s <= v.cur; s, n = v.oldest(s + 1) {
+func (v *view) wait(need uint64, fresh Instant) Instant { return v.g.wait(&v.m, v.cur, need, fresh) }
+
+// wait returns it of marks whose current slot is cur.
+func (g *grid) wait(m *[5]uint64, cur, need uint64, fresh Instant) Instant {
+	for s, n := g.oldest(m, cur-(g.n-1)); s <= cur; s, n = g.oldest(m, s+1) {
 		if n >= need {
 			return min(g.leaves(s), fresh)
+		}
+		if n == 0 {
+			break
 		}
 		need -= n
 	}
 	return fresh
 }
 
-// oldest returns the first slot from s on, which is one of the ring, that is not empty, and its hits; behind the current one: none.
-func (v *view) oldest(s uint64) (uint64, uint64) {
-	g := &v.g
+// oldest returns the first slot from s on, once round the ring, that is not empty, and its hits.
+func (g *grid) oldest(m *[5]uint64, s uint64) (slot, hits uint64) {
 	w, shift := g.place(g.pos(s))
 	at := s - uint64(shift)>>(6-g.lg&7) // the slot in the word's first place, or that would be
-	rest := v.m[w] >> shift << shift
+	rest := m[w] >> shift << shift
 	for range 6 { // the word that s is in comes last once more, with what is before s
 		if rest != 0 {
 			k := uint64(bits.TrailingZeros64(rest)) >> (6 - g.lg&7)
@@ -170,9 +183,9 @@ func (v *view) oldest(s uint64) (uint64, uint64) {
 		if w++; w == 5 {
 			w = 0
 		}
-		rest = v.m[w]
+		rest = m[w]
 	}
-	return v.cur + 1, 0
+	return at, 0
 }
 
 func (l *line) slotsUsed(now Instant) uint64 {

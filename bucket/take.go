@@ -1,5 +1,7 @@
 package bucket
 
+import "time"
+
 // Take decides one check: hits > 0 spends them in every want or in none; 0 peeks: it says whether one hit would be allowed,
 // and how the limits stand, and changes nothing. All wants have the same ID.Key, and there are 1 to MaxWants of them.
 // Errors are ErrNotHeld, ErrFrozen and ErrBadWants.
@@ -45,25 +47,103 @@ func (p *Partition) tallies(n int) []tally {
 // takeLocked decides in three steps: look at all lines, spend on all or none, and say how they stand.
 func (p *Partition) takeLocked(now Instant, wants []Want, hits uint32, out *Outcome) {
 	if len(wants) == 1 {
-		var ts [1]tally
-		if hits == 0 || !p.warm(now, &wants[0], uint64(hits), out, &ts[0]) {
-			p.decide(now, wants, hits, out, ts[:])
-		}
+		p.takeOne(now, wants, hits, out)
 		return
 	}
 	p.decide(now, wants, hits, out, p.tallies(len(wants)))
 }
 
-// warm is decide for what nearly every check is: one plain want whose line is there, in a partition with one history. It
-// answers nothing, and has changed nothing, where the check is another.
-func (p *Partition) warm(now Instant, w *Want, n uint64, out *Outcome, t *tally) bool {
-	if w.Shadow || w.CountDenied || len(p.others) > 0 || len(out.Each) == 1 {
-		return false
+// takeOne decides a check of one want. Nearly every check is plain and has a line already, in a partition with one history: for these there are
+// shorter ways to the same answer.
+func (p *Partition) takeOne(now Instant, wants []Want, hits uint32, out *Outcome) {
+	w := &wants[0]
+	if hits > 0 && !w.Shadow && !w.CountDenied && len(p.others) == 0 && len(out.Each) != 1 {
+		if l := p.own.find(w.ID, w.Limit.Algorithm.family()); l != nil {
+			if k := l.kind(); k < slots1 || k > slots4 || !p.takeSlots(now, w, l, uint64(hits), out) {
+				p.warm(now, w, l, uint64(hits), out)
+			}
+			return
+		}
 	}
-	l := p.own.find(w.ID, w.Limit.Algorithm.family())
-	if l == nil {
-		return false
+	var ts [1]tally
+	p.decide(now, wants, hits, out, ts[:])
+}
+
+// takeSlots decides on a line with slots. It nearly always has seen the slot that now is in, so that none of what it counts has left: then it is
+// looked at and written where it is. It answers nothing, and has changed nothing, where the line wants another layout.
+func (p *Partition) takeSlots(now Instant, w *Want, l *line, n uint64, out *Outcome) bool {
+	g := l.grid()
+	fresh, span := l.fresh(), l.span()
+	cur := g.slot(max(now, fresh-span))
+	m := &l.marks
+	var passed [5]uint64
+	if fresh-span < g.start(cur) {
+		if now >= fresh {
+			return false
+		}
+		passed = l.marks
+		g.pass(&passed, g.slot(fresh-span), cur)
+		m = &passed
 	}
+	used, most := g.sum(m), uint64(w.Limit.Count)
+	fits := used+n <= most
+	if fits {
+		pos := g.pos(cur)
+		c := g.get(m, pos) + n
+		if c > g.max() {
+			return false // COUNT was raised
+		}
+		if m != &l.marks {
+			l.marks = passed
+			m = &l.marks
+		}
+		g.put(m, pos, c)
+		if now > fresh-span {
+			fresh = min(now+span, maxFresh)
+			l.setFresh(fresh)
+		}
+		if used += n; used >= most {
+			l.deny()
+		} else {
+			l.relent()
+			p.fertile()
+		}
+		p.change(l)
+		out.Receipt = receipt(now, p.epoch)
+	} else {
+		p.deny(l)
+		out.Receipt = 0
+	}
+	out.Allowed, out.Never, out.Full = fits, n > most, false
+	out.By, out.Shadowed = 0, 0
+	out.Limit, out.Remaining, out.Current = uint32(most), uint32(subSat(most, used)), used
+	out.Reset, out.Retry = 0, 0
+	if used == 0 {
+		return true
+	}
+	need := uint64(1)
+	if used > most {
+		need = used - most + 1
+	}
+	out.Reset = within(g.wait(m, cur, need, fresh)-now, span)
+	if !fits && n <= most {
+		out.Retry = out.Reset
+		if again := used + n - most; again != need {
+			out.Retry = within(g.wait(m, cur, again, fresh)-now, span)
+		}
+	}
+	return true
+}
+
+// within returns a wait as it is told: at least a microsecond, and no longer than the window. It is longer only where the clock went back, where
+// hits are lent, or where a window was made longer for a skewed one.
+func within(d, window Instant) time.Duration {
+	return time.Duration(min(max(d, 1), window)) * time.Microsecond
+}
+
+// warm is decide for a plain want whose line is there.
+func (p *Partition) warm(now Instant, w *Want, l *line, n uint64, out *Outcome) {
+	var t tally
 	t.own, t.amount = l, n
 	t.count(w, now)
 	most := uint64(w.Limit.Most())
@@ -71,14 +151,13 @@ func (p *Partition) warm(now Instant, w *Want, n uint64, out *Outcome, t *tally)
 	out.begin()
 	out.By = 0
 	if t.fits {
-		p.write(now, w, t)
+		p.write(now, w, &t)
 		out.Receipt = receipt(now, p.epoch)
 	} else {
 		p.deny(l)
 		out.Allowed, out.Never = false, n > most
 	}
-	p.state(now, w, t, n, &out.State)
-	return true
+	p.state(now, w, &t, n, &out.State)
 }
 
 func (p *Partition) decide(now Instant, wants []Want, hits uint32, out *Outcome, ts []tally) {
