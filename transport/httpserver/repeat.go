@@ -161,8 +161,8 @@ func (c *conn) answerRepeat(b []byte) (used int, err error) {
 		c.reading.due = came.Add(c.server.fast.IdleTimeout)
 		// The Checker has taken its time, at most the longest there is, before the writing begins.
 		c.write.due = came.Add(transport.MaxTimeout + c.server.fast.WriteTimeout)
-		_, err = c.Write(c.known.head(answer, status, came))
 		c.known.learnt = 0
+		_, err = c.Write(c.known.head(answer, status, came))
 		if status == fasthttp.StatusInternalServerError {
 			err = io.EOF
 		}
