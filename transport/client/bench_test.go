@@ -230,7 +230,7 @@ func oneCallers(b *testing.B, addrs []string, with string) {
 	})
 }
 
-// TestClientOnARealCluster asks three real nodes from 64 goroutines, and counts what was admitted: to the hit.
+// TestClientOnARealCluster asks three real nodes from 64 goroutines, and counts what was admitted, to the hit; then one of them is killed.
 func TestClientOnARealCluster(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("real processes, and a comparison: not under the race detector, and not with -short")
@@ -281,6 +281,20 @@ func TestClientOnARealCluster(t *testing.T) {
 		if n := admitted[i].Load(); n != 250 {
 			t.Errorf("key %d: %d admitted of 250", i, n)
 		}
+	}
+	// One node dies. Each call has an answer that says what it is, and soon all of them are decided.
+	cl.Nodes[1].Kill()
+	for good := 0; good < 300; good++ {
+		d, err := c.Allow(ctx, fmt.Sprint("after", good), "1000/1h")
+		if (err != nil) != (d.Via == transport.ViaUnavailable) || !d.Allowed {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		if err != nil {
+			good = 0
+		}
+	}
+	if s := c.Stats(); s.Skipped == 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

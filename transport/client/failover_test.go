@@ -321,10 +321,22 @@ func TestReusedConnection(t *testing.T) {
 		if s := c.Stats(); s.Skipped != 0 || s.Dials != 2 || nw.spent("k", "10/1m") != 2 {
 			t.Errorf("%+v, %d spent", s, nw.spent("k", "10/1m"))
 		}
+		// If the node was dying, what may be sent once more has gone to another.
+		n0 := nw.nodes["n0:1"]
+		n0.set(func(f *fake) {
+			f.refuse, f.after = true, func(int) bool { return true }
+		})
+		allowed(t, c, "k2", "10/1m")
+		n0.set(func(f *fake) { f.refuse, f.after = false, nil })
+		allowed(t, c, "k2", "10/1m")
+		if s := c.Stats(); s.Again != 1 || s.Skipped != 0 || nw.nodes["n1:1"].requests() != 1 || nw.spent("k2", "10/1m") != 3 {
+			t.Errorf("%+v, %d spent", s, nw.spent("k2", "10/1m"))
+		}
+		had := c.Stats().Dials
 		// One that has been idle for long is not used at all.
 		time.Sleep(2 * maxIdle)
 		allowed(t, c, "k", "10/1m")
-		if s := c.Stats(); s.Dials != 3 {
+		if s := c.Stats(); s.Dials != had+1 {
 			t.Errorf("%+v", s)
 		}
 		c.Close()

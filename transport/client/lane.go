@@ -32,7 +32,7 @@ type lane struct {
 
 	// The goroutine's own.
 	flight []*call // what is being asked, until each has its answer
-	avoid  *node   // who has just been too slow for what is in flight
+	avoid  *node   // who has just failed what is in flight, and is not skipped for it
 	buf    []byte
 }
 

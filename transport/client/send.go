@@ -24,7 +24,8 @@ import (
 //     if Config.Retry has it so. What only peeks goes elsewhere once.
 //
 // A connection that breaks when it is used again says little of the node, which may have closed it while it was idle, or just have been
-// replaced; so then the node is not skipped, and a new connection will tell.
+// replaced; so then the node is not skipped, and a new connection will tell. But what may be sent only once more goes to another node, if there
+// is one.
 
 // Nor does it say much that a node has not answered in the few milliseconds that an impatient caller gave it. Another is asked, and the node is
 // skipped only if that happens again and again with no answer in between.
@@ -81,6 +82,8 @@ func (l *lane) try(n *node) {
 			l.avoid = n
 		case fresh || isTimeout(err):
 			n.skip(down, err)
+		case r.sent:
+			l.avoid = n // it may be dying: what is sent once more must not be spent on finding out
 		}
 		if r.sent {
 			l.doubt(n, err)
