@@ -209,11 +209,14 @@ func (n *Node) answered(r *transport.Request, g *going) {
 	switch ask := g.ask; ask.Code {
 	case peer.Decided:
 		n.heard(g)
+		g.done = true
+		if n.lentAfterAll(c, g, d) {
+			return
+		}
 		states := append(d.Each[:0], ask.Outcome.Each...)
 		d.Outcome, d.Via, d.Epoch, d.Holder = ask.Outcome, ask.Via, ask.HoldEpoch, ask.Holder
 		d.Each = states
 		n.settle(d)
-		g.done = true
 	case peer.Moved:
 		n.stats.moved.Add(1)
 		n.moved(g)

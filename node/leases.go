@@ -49,6 +49,21 @@ func (n *Node) fromPurse(now bucket.Instant, c *transport.Check, key bucket.KeyH
 	return true, 0
 }
 
+// lentAfterAll answers a check that was to renew a loan, and was denied, from what is left of that.
+func (n *Node) lentAfterAll(c *transport.Check, g *going, d *transport.Decision) bool {
+	if g.borrow == 0 || g.ask.Outcome.Allowed || n.split.Load() != nil {
+		return false
+	}
+	now := n.pulse.look()
+	d.Each = each(d.Each, c)
+	var from lease.From
+	if !n.pulse.young(now) || !n.purse.Use(now, g.ask.Wants, uint32(c.Hits), &d.Outcome, &from) {
+		return false
+	}
+	d.Via, d.Holder, d.Epoch = transport.ViaLease, from.Holder, from.Epoch
+	return true
+}
+
 // asks reports whether an earlier check of the request on the same key is on its way elsewhere.
 func (w *work) asks(key bucket.KeyHash) bool {
 	for i := range w.away {

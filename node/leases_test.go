@@ -172,6 +172,45 @@ func TestLeasesKeepEveryWindow(t *testing.T) {
 	})
 }
 
+// A loan that is used in its last moment, of a bucket that is kept full all the time: what is handed out after the slot that it was charged to has
+// ended would be one too many when that slot leaves.
+func TestLoanInItsLastMoment(t *testing.T) {
+	inSim(t, func(s *sim) {
+		l := limit(t, "1000/1s")
+		x, holder := s.away("k")
+		var allowed []hit
+		ask := func(n *simNode, hits int64) {
+			h := hit{from: s.now(), hits: hits}
+			d := s.request(n, check("k", hits, l))[0]
+			if h.to, h.via = s.now(), d.Via; d.Allowed {
+				allowed = append(allowed, h)
+			}
+		}
+		leased := 0
+		for round := range 12 {
+			time.Sleep(2*time.Second + time.Duration(round)*7*time.Millisecond)
+			for range 300 { // until it has more than it can use one by one
+				ask(x, 1)
+				if p := x.Explain([]byte("k"), nil).Purse; len(p) == 1 && p[0].Left >= 30 {
+					break
+				}
+			}
+			for end := s.now() + 1500*time.Millisecond; s.now() < end; time.Sleep(time.Millisecond) {
+				ask(holder, int64(max(s.request(holder, check("k", 0, l))[0].Remaining, 1)))
+				ask(x, 1)
+			}
+		}
+		for _, h := range allowed {
+			if h.via == transport.ViaLease {
+				leased++
+			}
+		}
+		if n, at := slidingMost(allowed, time.Second); n > 1000 || leased < 100 {
+			t.Errorf("%d hits in the window from %v; %d from loans", n, at, leased)
+		}
+	})
+}
+
 // slidingMost returns the most hits whose checks lie within one window.
 func slidingMost(hits []hit, w time.Duration) (most int64, at time.Duration) {
 	slices.SortFunc(hits, func(a, b hit) int { return int(a.from - b.from) })
@@ -453,7 +492,11 @@ func TestLessesThatGo(t *testing.T) {
 			if crash {
 				s.crash(x, false)
 			} else {
-				s.leave(x)
+				s.later(func() { s.leave(x) })
+				time.Sleep(30 * time.Millisecond) // far less than a term
+				if p := x.Stats().Purse; p.Live != 0 || x.Phase() == Closed {
+					t.Errorf("a node that leaves has loans: %+v", p)
+				}
 			}
 			time.Sleep(3 * time.Second)
 			lost := s.unreturned()
@@ -515,11 +558,21 @@ func TestPurseIsDropped(t *testing.T) {
 		if p := x.Explain([]byte("k"), nil).Purse; p != nil {
 			t.Errorf("still there: %+v", p)
 		}
+		few := limit(t, "5/1h")
+		s.request(x, check("k", 5, few))
+		s.request(x, check("k", 1, few))
+		if d := s.request(x, check("k", 1, few))[0]; d.Via != transport.ViaDeniedCache {
+			t.Fatalf("%+v", d)
+		}
 		s.heat(x, "k", l)
 		x.stall(300 * time.Millisecond) // its loop: a stop
 		time.Sleep(200 * time.Millisecond)
 		if d := s.request(x, check("k", 1, l))[0]; d.Via == transport.ViaLease {
 			t.Errorf("a node that was stopped answers from a loan: %+v", d)
+		}
+		time.Sleep(300 * time.Millisecond)
+		if d := s.request(x, check("k", 1, few))[0]; d.Via == transport.ViaDeniedCache {
+			t.Errorf("a node that was stopped knows a denial from before: %+v", d)
 		}
 		time.Sleep(time.Second)
 		s.settle(calmIn)

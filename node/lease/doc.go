@@ -58,7 +58,8 @@
 //     short sends callers back in vain.
 //   - `remaining` of what a loan answers is what the holder had before it lent, less what was handed out here: it counts down, and may be too high or low by what
 //     other nodes do meanwhile. Where COUNT is below 1000 nothing is lent, so there it is exact.
-//   - A loan that is about to end is renewed ahead by one check that goes to the holder, while the others still live on the old one.
+//   - A loan that is about to end is renewed ahead by one check that goes to the holder, while the others still live on the old one. If the holder
+//     denies that check, it is answered from the old one as well.
 //   - The whole rest of a loan is given back, also of a token bucket, which has got some of it back by itself: how much that is the bucket
 //     knows, by the receipt.
 package lease

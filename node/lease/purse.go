@@ -94,7 +94,7 @@ const (
 	Denied                // denied, as the holder did
 )
 
-// Answer answers a check of hits > 0, if it can: it fills in out as bucket.Partition.Take does, with the states of all wants where
+// Answer answers a check of hits > 0, if it can, from a loan before a denial: it fills in out as bucket.Partition.Take does, with the states of all wants where
 // out.Each is as long as they are, and from. Else it says Nothing, and perhaps how many hits the check that now goes to the holder should
 // wish to borrow: a loan is about to end, and this check is to fetch the next.
 func (p *Purse) Answer(now bucket.Instant, wants []bucket.Want, hits uint32, out *bucket.Outcome, from *From) (a Answer, borrow uint32) {
@@ -110,31 +110,55 @@ func (p *Purse) Answer(now bucket.Instant, wants []bucket.Want, hits uint32, out
 	}
 	e.touched = max(e.touched, now)
 	each := len(out.Each) == len(wants)
-	if d := &e.denial; d.says(now, hits) && (!each || len(d.outcome.Each) == len(wants)) {
+	d := &e.denial
+	refused := d.says(now, hits)
+	if l := &e.loan; l.left >= hits && now < l.ends {
+		mute := each && len(l.outcome.Each) != len(wants)
+		// Where the holder is known to say no there is nothing to be fetched.
+		if mute || !refused && (now >= l.renew || l.left-hits < l.granted/renewAt) {
+			if borrow = e.wish(now, hits); borrow > 0 {
+				e.demand.add(now, hits)
+				p.stats.asked.Add(1)
+			}
+			if borrow > 0 || mute {
+				return Nothing, borrow
+			}
+		}
+		p.use(now, e, hits, out, from)
+		return Lent, 0
+	}
+	if refused && (!each || len(d.outcome.Each) == len(wants)) {
 		d.tell(now, out)
 		*from = d.from
 		p.stats.denied.Add(1)
 		return Denied, 0
 	}
-	l := &e.loan
-	if l.left < hits || now >= l.ends {
-		return Nothing, 0
-	}
-	if mute := each && len(l.outcome.Each) != len(wants); mute || now >= l.renew || l.left-hits < l.granted/renewAt {
-		if borrow = e.wish(now, hits); borrow > 0 {
-			e.demand.add(now, hits)
-			p.stats.asked.Add(1)
-		}
-		if borrow > 0 || mute {
-			return Nothing, borrow
-		}
-	}
+	return Nothing, 0
+}
+
+// use answers a check from an entry's loan, which covers it.
+func (p *Purse) use(now bucket.Instant, e *entry, hits uint32, out *bucket.Outcome, from *From) {
 	e.demand.add(now, hits)
-	l.left -= hits
-	l.tell(now, out)
-	*from = l.from
+	e.loan.left -= hits
+	e.loan.tell(now, out)
+	*from = e.loan.from
 	p.stats.spent.Add(uint64(hits))
-	return Lent, 0
+}
+
+// Use answers a check from a loan, if that covers it: for one that was to fetch the next loan and was denied by the holder.
+func (p *Purse) Use(now bucket.Instant, wants []bucket.Want, hits uint32, out *bucket.Outcome, from *From) bool {
+	s := p.sets[p.set(wants[0].ID.Key)].Load()
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.find(wants)
+	if e == nil || e.loan.left < hits || now >= e.loan.ends || len(out.Each) == len(wants) && len(e.loan.outcome.Each) != len(wants) {
+		return false
+	}
+	p.use(now, e, hits, out, from)
+	return true
 }
 
 // Denied reports whether a check of hits > 0 is sure to be denied, as Answer does, but takes nothing where it is not.
@@ -146,7 +170,7 @@ func (p *Purse) Denied(now bucket.Instant, wants []bucket.Want, hits uint32, out
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.find(wants)
-	if e == nil || !e.denial.says(now, hits) {
+	if e == nil || !e.denial.says(now, hits) || e.loan.left >= hits && now < e.loan.ends {
 		return false
 	}
 	e.denial.tell(now, out)

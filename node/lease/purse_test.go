@@ -279,6 +279,33 @@ func TestDenialsReplaceEachOther(t *testing.T) {
 	b.asks(3, Lent)
 }
 
+// What is in a loan is handed out although the holder has no more; that is not asked for another then.
+func TestLoanBeforeDenial(t *testing.T) {
+	b := newBook(t)
+	for range 40 {
+		b.Want(b.now, b.wants, 1)
+	}
+	b.lent(5, Term)
+	b.now += 180 * ms // it would be renewed
+	b.HeardDenied(b.Sent(b.now), b.now, b.wants, 1, no(time.Hour), holder)
+	var o bucket.Outcome
+	var f From
+	if b.Purse.Denied(b.now, b.wants, 1, &o, &f) {
+		t.Error("denied beside a loan")
+	}
+	b.asks(1, Lent)
+	if !b.Use(b.now, b.wants, 3, &o, &f) || !o.Allowed || f != holder || b.Use(b.now, b.wants, 2, &o, &f) {
+		t.Errorf("%+v", o)
+	}
+	b.asks(1, Lent)
+	b.asks(1, Denied)
+	if !b.Purse.Denied(b.now, b.wants, 1, &o, &f) || o.Allowed {
+		t.Errorf("%+v", o)
+	}
+	b.Sweep(b.now + sec)
+	b.rests()
+}
+
 // A refund keeps the loans of its key.
 func TestRefundKeepsLoans(t *testing.T) {
 	b := newBook(t)
