@@ -59,3 +59,38 @@ func BenchmarkCheck(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkHot measures checks at a node that does not hold the key that they are all of, 64 callers: far from the limit, and far over it. Beside it,
+// without leases: -sim.leases=false.
+func BenchmarkHot(b *testing.B) {
+	for _, text := range []string{"4000000000/1h", "5/1h"} {
+		b.Run(text, func(b *testing.B) {
+			n0 := startOne(b, "a")
+			n1 := startOne(b, "b", n0.seed())
+			n2 := startOne(b, "c", n0.seed())
+			agree(b, n0, n1, n2)
+			limits := []transport.Limit{limit(b, text)}
+			key, node := []byte("hot"), n0
+			if ask(n0, 0, "hot", limits...).Holder == "a" {
+				node = n1
+			}
+			ask(node, 5, "hot", limits...)
+			b.SetParallelism(32)
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				r := transport.Request{Checks: []transport.Check{{Key: key, Limits: limits, Hits: 1}}}
+				for pb.Next() {
+					r.Deadline = time.Now().Add(5 * time.Second)
+					node.Check(&r)
+				}
+			})
+			s := node.Stats()
+			all := uint64(0)
+			for _, n := range s.Decisions {
+				all += n[0] + n[1]
+			}
+			b.ReportMetric(float64(s.Decisions[transport.ViaLease][1]+s.Decisions[transport.ViaDeniedCache][0])/float64(all), "purse/op")
+		})
+	}
+}

@@ -83,7 +83,7 @@ func startAt(t testing.TB, name, peers string, gossip uint16, seeds ...string) *
 	links := &links{cut: map[string]bool{}}
 	var server atomic.Pointer[peer.Server]
 	n, err := New(Config{
-		Name: name, StartID: start, Gossip: g, Log: log, MaxLines: 100_000, Hasher: bucket.NewHasher(nil), Timers: patient,
+		Name: name, StartID: start, Gossip: g, Log: log, MaxLines: 100_000, Hasher: bucket.NewHasher(nil), Timers: patient, NoLeases: !*simLease,
 		Pipe: func(c peer.PipeConfig) (*peer.Pipe, error) {
 			c.Self, c.Hello, c.Log, c.Dial = self, hello, log, links.dial
 			return peer.NewPipe(c)
