@@ -37,6 +37,8 @@ type contest struct {
 	session *load.Session
 	row     *report.Row
 	latency []*hdrhistogram.Histogram
+	lost    float64 // before the first check
+	wakes   float64 // likewise
 }
 
 // item measures one workload on all servers of the group in turn, and adds its rows to the report.
@@ -73,7 +75,9 @@ func (m *measurement) item(ctx context.Context, it item) error {
 			m.progress.Say("%s: counting, %s", m.named(it), c.name)
 			c.session.Finish(ctx)
 			v := c.session.Verdict()
+			v.Lost = uint64(max(c.server.lost(ctx)-c.lost, 0))
 			c.row.Verdict = &v
+			c.row.Wakes = uint64(max(c.server.wakes(ctx)-c.wakes, 0))
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -113,13 +117,14 @@ func (m *measurement) contests(ctx context.Context, it item, w *load.Workload, o
 		if err != nil {
 			return contests, fmt.Errorf("%s: %w", s.name, err)
 		}
+		lost, wakes := s.lost(ctx), s.wakes(ctx)
 		err = session.Warm(ctx, warm/2)
 		if err != nil && s.rival() && ctx.Err() == nil {
 			session.Close()
 			m.rep.Skipped[s.name+", "+it.text] = err.Error() // what a rival cannot do is no reason to measure nothing else
 			continue
 		}
-		contests = append(contests, &contest{server: s, session: session, row: &report.Row{
+		contests = append(contests, &contest{server: s, session: session, lost: lost, wakes: wakes, row: &report.Row{
 			Group: m.group, Workload: it.name, Keys: w.Keys, Batch: it.batch, Open: offered, Share: it.percent,
 			Server: s.name, Nodes: s.nodes, Variant: s.variant,
 		}})

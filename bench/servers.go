@@ -154,6 +154,24 @@ func (s *server) mallocs(ctx context.Context) float64 {
 	return sum(ctx, s.cluster, "go_memstats_mallocs_total")
 }
 
+// lost returns how many hits that the nodes have lent each other were neither handed out nor taken back so far: those that are out, or, when
+// all have come back, those that stay spent.
+func (s *server) lost(ctx context.Context) float64 {
+	if s.cluster == nil {
+		return 0
+	}
+	of := func(what string) float64 { return sum(ctx, s.cluster, `stint_loan_hits_total{what="`+what+`"}`) }
+	return of("lent") - of("took_back") - of("spent")
+}
+
+// wakes returns how often the nodes found themselves starved so far.
+func (s *server) wakes(ctx context.Context) float64 {
+	if s.cluster == nil {
+		return 0
+	}
+	return sum(ctx, s.cluster, "stint_wakes_total")
+}
+
 // cpu returns the processor time that the server's processes have used so far. A process that has ended is an
 // error: whatever was measured since is worth nothing.
 func (s *server) cpu() (time.Duration, error) {

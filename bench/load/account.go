@@ -49,24 +49,21 @@ func (a *Account) Add(key uint32, hits uint64, r Reply) {
 	}
 }
 
-// AddBulk enters the reply to one check of many hits with which Finish brings a key near its limit.
-func (a *Account) AddBulk(key uint32, hits uint64, r Reply) {
-	a.Add(key, hits, r)
-	if r == Admitted {
-		a.bulk.Add(hits)
-	}
+// AddBulk enters the replies to checks of many hits with which Finish brings a key near its limit.
+func (a *Account) AddBulk(key uint32, asked, admitted, failed uint64) {
+	e := &a.keys[key]
+	e.asked.Add(asked)
+	e.admitted.Add(admitted)
+	e.failed.Add(failed)
+	a.bulk.Add(admitted)
 }
 
-// Again enters the reply to hits that were denied before and are asked for once more, now that no loan can hold them any longer. They were
+// Again enters the replies to hits that were denied before and are asked for once more, now that no loan can hold them any longer. They were
 // asked for already.
-func (a *Account) Again(key uint32, hits uint64, r Reply) {
-	switch r {
-	case Admitted:
-		a.keys[key].admitted.Add(hits)
-		a.lent.Add(hits)
-	case Failed:
-		a.keys[key].failed.Add(hits)
-	}
+func (a *Account) Again(key uint32, admitted, failed uint64) {
+	a.keys[key].admitted.Add(admitted)
+	a.keys[key].failed.Add(failed)
+	a.lent.Add(admitted)
 }
 
 // missing is how many hits of the key were denied though they were due.
@@ -100,14 +97,17 @@ type Verdict struct {
 	// Lent is the part of Admitted that was denied at first, while another node had it on loan, and admitted when it was asked for again
 	// after all loans had come back. It is 0 where no answer came from a lease.
 	Lent uint64 `json:"denied_while_lent"`
+	// Lost are hits that were lent and neither handed out nor taken back, by the nodes' own account: whoever had them was starved, or they were lost on
+	// their way. They stay spent, so Under may be as much.
+	Lost uint64 `json:"lost_on_loan"`
 	Bad  string `json:"bad,omitempty"`
 	// Refill: the server gives hits back evenly through the hour (GCRA), so that Due is a lower bound and Over is
 	// counted from what may have come back in the time since the first check.
 	Refill bool `json:"refill,omitempty"`
 }
 
-// Exact reports whether admitted is what was due.
-func (v Verdict) Exact() bool { return v.Over == 0 && v.Under == 0 }
+// Exact reports whether admitted is what was due, but for what was lost on loan.
+func (v Verdict) Exact() bool { return v.Over == 0 && v.Under <= v.Lost }
 
 // Verdict compares. It is for when no check is under way. The account has been open for so long; refills says that the server gives back hits of
 // every limit evenly through the hour, whatever its algorithm.

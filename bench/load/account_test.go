@@ -91,12 +91,23 @@ func TestAgain(t *testing.T) {
 	if n, other := a.missing(0), a.missing(1); n != 4 || other != 0 {
 		t.Fatalf("%d and %d hits are missing, want 4 and 0", n, other)
 	}
-	a.Again(0, 4, Denied)
+	a.Again(0, 0, 0)
 	if v := a.Verdict(0, false); v.Under != 4 || v.Lent != 0 {
 		t.Errorf("denied again: %+v", v)
 	}
-	a.Again(0, 4, Admitted)
+	a.Again(0, 4, 0)
 	if v := a.Verdict(0, false); !v.Exact() || v.Lent != 4 || v.Asked != 10 || v.Admitted != 10 {
 		t.Errorf("admitted: %+v", v)
+	}
+}
+
+func TestVerdictOfWhatWasLost(t *testing.T) {
+	for _, c := range []struct {
+		v     Verdict
+		exact bool
+	}{{Verdict{Under: 5, Lost: 5}, true}, {Verdict{Under: 6, Lost: 5}, false}, {Verdict{Over: 1, Lost: 5}, false}} {
+		if c.v.Exact() != c.exact {
+			t.Errorf("%+v", c.v)
+		}
 	}
 }

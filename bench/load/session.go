@@ -288,6 +288,24 @@ func (s *Session) Finish(ctx context.Context) {
 	s.beside(ctx, sp, sample)
 }
 
+// spend asks for so many hits of a key in one check, and, where there are less, for as many of them as there are: by halves. It returns how
+// many were admitted, and how many may have been.
+func spend(sp spender, key uint32, t *Terms, hits uint64) (admitted, failed uint64) {
+	for step := hits; step > 0 && hits > 0; {
+		step = min(step, hits)
+		switch r, _ := sp.Spend(key, uint32(step), t.Limits); r {
+		case Admitted:
+			admitted += step
+			hits -= step
+		case Denied:
+			step = step / 2 / uint64(t.Hits) * uint64(t.Hits)
+		default:
+			return admitted, hits
+		}
+	}
+	return admitted, 0
+}
+
 // last is how many checks are left of each sampled key for the callers to run after.
 const last = 32
 
@@ -301,8 +319,8 @@ func (s *Session) nearly(ctx context.Context, sample []uint32) {
 		t := s.Workload.TermsOf(k)
 		gone := s.Account.keys[k].asked.Load() + last*uint64(t.Hits)
 		if room := t.room(); gone < room {
-			r, _ := sp.Spend(k, uint32(room-gone), t.Limits)
-			s.Account.AddBulk(k, room-gone, r)
+			admitted, failed := spend(sp, k, t, room-gone)
+			s.Account.AddBulk(k, room-gone, admitted, failed)
 		}
 	}
 }
@@ -334,31 +352,32 @@ func (s *Session) again(ctx context.Context, sp spender) {
 	}
 	for k := range s.Account.keys {
 		if n := s.Account.missing(uint32(k)); n > 0 && ctx.Err() == nil {
-			r, _ := sp.Spend(uint32(k), uint32(n), s.Workload.TermsOf(uint32(k)).Limits)
-			s.Account.Again(uint32(k), n, r)
+			admitted, failed := spend(sp, uint32(k), s.Workload.TermsOf(uint32(k)), n)
+			s.Account.Again(uint32(k), admitted, failed)
 		}
 	}
 }
 
 // beside looks at the limits beside the one that denies: all or nothing, so each has counted what was admitted and not a hit of what was denied.
-// Exactly what is left of it must be admitted, and nothing after.
+// Exactly what is left of it must be admitted, and nothing after. Hits of the key that are missing already are missing here too, and not counted again.
 func (s *Session) beside(ctx context.Context, sp spender, sample []uint32) {
 	for _, k := range sample {
 		t, e := s.Workload.TermsOf(k), &s.Account.keys[k]
-		if e.failed.Load() > 0 {
-			continue // nobody knows whether that was spent
-		}
 		for _, b := range t.Beside {
-			left := uint64(b.Count) - e.admitted.Load()
-			limits := []string{b.Limit}
-			if r, err := sp.Spend(k, uint32(left), limits); err != nil || ctx.Err() != nil {
-				return
-			} else if r == Denied {
-				s.Account.beside(0, 1, "key %d: %d hits were admitted under %v, and %d more are denied under %s alone", k, e.admitted.Load(), t.Limits, left, b.Limit)
-				continue
+			if e.failed.Load() > 0 || ctx.Err() != nil {
+				break // nobody knows whether that was spent
 			}
-			if r, _ := sp.Spend(k, 1, limits); r == Admitted {
-				s.Account.beside(1, 0, "key %d: %d hits were admitted under %v, and more than %d more under %s alone", k, e.admitted.Load(), t.Limits, left, b.Limit)
+			alone := &Terms{Limits: []string{b.Limit}, Hits: 1}
+			left := uint64(b.Count) - e.admitted.Load()
+			admitted, failed := spend(sp, k, alone, left)
+			if failed > 0 {
+				break
+			}
+			if under := left - admitted; under > s.Account.missing(k) {
+				s.Account.beside(0, under-s.Account.missing(k), "key %d: %d hits were admitted under %v, and then %d of %d under %s alone",
+					k, e.admitted.Load(), t.Limits, admitted, left, b.Limit)
+			} else if r, _ := sp.Spend(k, 1, alone.Limits); r == Admitted {
+				s.Account.beside(1, 0, "key %d: %d hits were admitted under %v, and then more than %d under %s alone", k, e.admitted.Load(), t.Limits, left, b.Limit)
 			}
 		}
 	}

@@ -172,3 +172,18 @@ func TestFillAtARate(t *testing.T) {
 		}
 	})
 }
+
+// Where some hits of a key are gone, Finish still brings it to its limit: exactly those are missing in the end.
+func TestFinishFindsHowManyAreLost(t *testing.T) {
+	for _, lost := range []uint64{5, 1000, 999_999_000} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fakeLimiter{lent: lost, loans: time.Now().Add(24 * time.Hour), before: func(int, int) { time.Sleep(time.Millisecond) }}
+			s := session(t, f, "hot:1", 1, 4)
+			s.Closed(t.Context(), 100*time.Millisecond)
+			s.Finish(t.Context())
+			if v := s.Verdict(); v.Under != lost || v.Over != 0 {
+				t.Errorf("%d are gone: %+v", lost, v)
+			}
+		})
+	}
+}

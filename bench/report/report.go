@@ -46,6 +46,8 @@ type Row struct {
 	// Verdict is nil for a server that counts nothing.
 	Verdict *load.Verdict `json:"verdict,omitempty"`
 	Median  Median        `json:"median"`
+	// Wakes is how often a node found that it had been stopped, or starved, for longer than its timers allow.
+	Wakes uint64 `json:"wakes,omitempty"`
 	// Error is the first check that got no answer at all.
 	Error string `json:"error,omitempty"`
 }

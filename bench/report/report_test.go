@@ -33,6 +33,7 @@ func example() *Report {
 			{Rate: 48_000, CPU: 16.5, OwnCPU: 14, P99: 3500, Allocs: 0.5, Via: map[string]uint64{"holder": 600, "lease": 397}},
 			{Rate: 24_000, CPU: 33, OwnCPU: 28, P99: 7000, Allocs: 0.3, Via: map[string]uint64{"holder": 300, "lease": 697, "claimed": 6}}},
 		Verdict: &load.Verdict{Asked: 1_300_000, Admitted: 1_001_234_567, Due: 1_001_234_567, Bulk: 1_000_000_000, Lent: 1234}}
+	stint.Wakes = 2
 	for _, x := range []*Row{echo, redis, stint} {
 		x.Sum(echo, redis)
 	}

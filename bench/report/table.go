@@ -143,6 +143,8 @@ func (x *Row) latencyCells() []string {
 	switch {
 	case v.Over > 0:
 		judged = "FAILED: " + thousands(v.Over) + " over"
+	case v.Under > 0 && v.Exact():
+		judged = thousands(v.Under) + " under, lost on loan"
 	case v.Under > 0:
 		judged = "FAILED: " + thousands(v.Under) + " under"
 	}
@@ -168,8 +170,8 @@ func (r *Report) notes() string {
 				fmt.Fprintf(&b, "%s: %s hits were denied while another node had them on loan, and admitted when asked for again\n", name, thousands(v.Lent))
 			}
 		}
-		if p := x.shares()["claimed"]; p > 0 {
-			fmt.Fprintf(&b, "%s: %.1f %% of the answers were claimed: a node was starved for so long that another took over, and then a hit may count twice\n", name, 100*p)
+		if p := x.shares()["claimed"]; p > 0 || x.Wakes > 0 {
+			fmt.Fprintf(&b, "%s: nodes were starved for longer than their timers allow, %d times, and %.1f %% of the answers were claimed: then a hit may count twice\n", name, x.Wakes, 100*p)
 		}
 		if late := x.late(); late > 0 {
 			fmt.Fprintf(&b, "%s: the generator itself was late by %s ms at p99, which is in the latency\n", name, ms(late))
