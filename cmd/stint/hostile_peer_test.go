@@ -75,7 +75,7 @@ func (w *peersWeapon) good(at *proc.Node, count int) batch {
 }
 
 func (h batch) bytes(entries []byte) []byte {
-	b := []byte{h.magic, 'p', 'q', 1, h.flags, h.lane}
+	b := []byte{h.magic, 'p', 'q', 2, h.flags, h.lane}
 	b = bin.LittleEndian.AppendUint16(b, h.count)
 	for _, v := range []uint64{h.cluster, h.start, h.target, h.seq} {
 		b = bin.LittleEndian.AppendUint64(b, v)
@@ -160,7 +160,7 @@ func (w *peersWeapon) status(s shot, body []byte) {
 	if w.secret != "" {
 		body = body[min(16, len(body)):]
 	}
-	if len(body) > 4 && bytes.HasPrefix(body, []byte("Spa\x01")) {
+	if len(body) > 4 && bytes.HasPrefix(body, []byte("Spa\x02")) {
 		w.count("peers", "status "+word(body[4], "?", "done", "restarted", "superseded", "stale", "differs", "busy"), 1)
 		return
 	}
