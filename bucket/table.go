@@ -22,7 +22,7 @@ type Table struct {
 type Config struct {
 	// Partitions is how many partitions there are; the ring says (4093).
 	Partitions int
-	// MaxLines bounds the lines of the whole table, copies included. Default 8,388,608 (about 680 MB).
+	// MaxLines bounds the lines of the whole table, copies included. Default 8,388,608 (about 640 MB).
 	MaxLines int
 }
 
