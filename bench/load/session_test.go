@@ -187,3 +187,16 @@ func TestFinishFindsHowManyAreLost(t *testing.T) {
 		})
 	}
 }
+
+// What Finish spends in bulk waits for loans first: it is not the callers who were denied it.
+func TestFinishSpendsWhenLoansAreBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeLimiter{lent: 1000, loans: time.Now().Add(time.Second), before: func(int, int) { time.Sleep(time.Millisecond) }}
+		s := session(t, f, "hot:1", 1, 4)
+		s.Closed(t.Context(), 100*time.Millisecond)
+		s.Finish(t.Context())
+		if v := s.Verdict(); !v.Exact() || v.Lent != 0 {
+			t.Errorf("%+v", v)
+		}
+	})
+}
