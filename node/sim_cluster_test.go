@@ -209,6 +209,7 @@ func (s *sim) pause(x *simNode, d time.Duration) {
 	s.mu.Lock()
 	s.down[x.name] = true
 	s.mu.Unlock()
+	s.parted() // it may be the one who relayed
 	s.peers.Pause(s.ip(x.name))
 	x.stall(d)
 	s.later(func() {
@@ -296,7 +297,7 @@ func (s *sim) parts() int {
 	nodes := s.live()
 	reach := func(a, b *simNode) bool {
 		return s.works(a.name, b.name) || slices.ContainsFunc(nodes, func(r *simNode) bool {
-			return r != a && r != b && r.Phase() != Starting && s.works(a.name, r.name) && s.works(r.name, b.name)
+			return r != a && r != b && !r.paused.Load() && r.Phase() != Starting && s.works(a.name, r.name) && s.works(r.name, b.name)
 		})
 	}
 	// As many as can be found of whom none reaches another: no fewer than there are holders of one partition.
@@ -313,7 +314,7 @@ func (s *sim) parts() int {
 	return most(0, nil)
 }
 
-// parted notes a split that has come about: by a cut, or by the end of who relayed.
+// parted notes a split that has come about: by a cut, or by the end or a pause of who relayed.
 func (s *sim) parted() {
 	parts := s.parts()
 	s.mu.Lock()

@@ -17,11 +17,13 @@ type Account struct {
 	Under    uint64 `json:"under"` // hits missing to COUNT, but for checks that failed
 	// MostOver is the most hits that one key has over, as so many times its COUNT.
 	MostOver float64 `json:"most_over"`
-	// MostUnder is how many of them one key misses.
-	MostUnder uint64        `json:"most_under"`
-	Failed    uint64        `json:"failed"`     // checks, but for the lost ones
-	Lost      uint64        `json:"lost"`       // checks without an answer on their way to a node that was killed or stopped
-	Slowest   time.Duration `json:"slowest_ns"` // but for checks at a node that was stopped
+	// MostUnder is how many of them one key misses, MostUnderLent the same of the keys whose hits nodes lend each other.
+	MostUnder     uint64 `json:"most_under"`
+	MostUnderLent uint64 `json:"most_under_lent"`
+
+	Failed  uint64        `json:"failed"`     // checks, but for the lost ones
+	Lost    uint64        `json:"lost"`       // checks without an answer on their way to a node that was killed or stopped
+	Slowest time.Duration `json:"slowest_ns"` // but for checks at a node that was stopped
 
 	Via map[string]uint64 `json:"via"`
 	// Examples has the worst key of each sort, the first failures and the slowest check, in words.
@@ -78,8 +80,12 @@ func (r *Records) Account(keys []*Key) Account {
 		case s.admitted < least:
 			n := least - s.admitted
 			a.Under += n
-			if n > a.MostUnder {
-				a.MostUnder, under = n, k
+			most := &a.MostUnder
+			if k.Count >= lent {
+				most = &a.MostUnderLent
+			}
+			if *most = max(*most, n); n >= max(a.MostUnder, a.MostUnderLent) {
+				under = k
 			}
 		}
 	}

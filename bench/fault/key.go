@@ -24,6 +24,8 @@ const (
 	few = 10 // a COUNT that keeps the time of each hit; it is reached in the first seconds
 	// Two that are never reached under load alone; the lines of the one count in bytes, of the other in more.
 	many, most = 5_000, 70_000
+	// lent is the least COUNT of a limit whose hits are lent.
+	lent = 1_000
 )
 
 // algorithms are what follows COUNT. The windows outlast any scenario: those aligned to the epoch end every 360 days, and a

@@ -66,7 +66,7 @@ func (o Options) Duration(c Scenario) time.Duration {
 // Run tells the story with a cluster of its own and returns what it has shown. Its error is ctx's; what goes wrong
 // otherwise is in the row.
 func Run(ctx context.Context, c Scenario, o Options) (*Row, error) {
-	row := &Row{Scenario: c.Name, Run: o.Run + 1, Nodes: c.Nodes, Bounds: Bounds{Under: 1}}
+	row := &Row{Scenario: c.Name, Run: o.Run + 1, Nodes: c.Nodes, Bounds: Bounds{Under: 1, Lent: onLoan}}
 	s, err := newStage(ctx, c, o, row)
 	if err == nil {
 		err = s.tell(c)

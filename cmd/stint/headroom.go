@@ -14,10 +14,10 @@ import (
 
 const (
 	// leastRoom is what may gather where the heap is small: some 10,000 requests' worth.
-	leastRoom = 48 << 20
+	leastRoom = 32 << 20
 	// mostRoom is what may gather where it is large; between the two it is a part of it, roomPart.
 	mostRoom = 512 << 20
-	roomPart = 10
+	roomPart = 16
 	// leastPercent keeps the collector from running all the time on a machine with a terabyte.
 	leastPercent = 2
 )

@@ -13,7 +13,7 @@ func TestRoomPercent(t *testing.T) {
 		live uint64
 		want int
 	}{
-		{0, 4800}, {1 << 20, 4800}, {48 << 20, 100}, {480 << 20, 10}, {1 << 30, 9}, {1 << 40, leastPercent},
+		{0, 3200}, {1 << 20, 3200}, {32 << 20, 100}, {320 << 20, 10}, {1 << 30, 6}, {1 << 40, leastPercent},
 	} {
 		if got := roomPercent(x.live); got != x.want && got != x.want+1 {
 			t.Errorf("%d MiB live: GOGC %d, want %d", x.live>>20, got, x.want)
@@ -34,7 +34,7 @@ func TestTheRoomFollowsTheHeap(t *testing.T) {
 		runtime.GC()
 		metrics.Read(gogc)
 		p := gogc[0].Value.Uint64()
-		if p <= 30 { // 48 MiB beside 200
+		if p <= 20 { // 32 MiB beside 200
 			break
 		}
 		if time.Now().After(deadline) {
