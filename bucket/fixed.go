@@ -10,7 +10,7 @@ import "time"
 // one runs on to the boundary after; else three windows' worth could pass in little more than one. For that the line
 // must be remembered until our boundary, so its fresh instant is the aligned one, and the end is in the marks.
 //
-// Marks: hits; end; start.
+// Marks: hits; end; start; end of the window before, 0 where none is known. The last does not travel.
 
 func (l *line) fixedEnd() Instant { return Instant(l.marks[1]) }
 
@@ -27,13 +27,14 @@ func (l *line) fixedSpend(now Instant, hits uint64) {
 		if first := Instant(l.marks[2]); now < first {
 			// A batch is decided at the instant at which it began, and another check was first meanwhile. Its receipt names
 			// that instant; were the line's start after it, the hit could not be given back.
+			// Not before the window before it ended, though: hits that were spent there, or lent, would be given back here.
 			start, _ := l.id.Window().around(first)
-			l.marks[2] = uint64(max(now, start))
+			l.marks[2] = max(uint64(max(now, start)), l.marks[3])
 		}
 		return
 	}
 	end := l.fixedNext(now)
-	l.marks[0], l.marks[1], l.marks[2] = hits, uint64(end), uint64(now)
+	l.marks[0], l.marks[1], l.marks[2], l.marks[3] = hits, uint64(end), uint64(now), l.marks[1]
 	l.setFresh(end)
 }
 

@@ -112,7 +112,7 @@ func (t *tally) longestTerm(now Instant, w *Want) Instant {
 		}
 		if end := l.fixedEnd(); now < end {
 			if first := Instant(l.marks[2]); now < first {
-				if start, _ := w.ID.Window().around(first); now < start {
+				if start, _ := w.ID.Window().around(first); now < max(start, Instant(l.marks[3])) {
 					return 0
 				}
 			}

@@ -435,3 +435,22 @@ func TestLendAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A window's end that came from another clock is not aligned to ours. What was lent in it must not be given back to the window after, also
+// if a check of that one, decided late, has an instant from before it began.
+func TestRestOfALoanAndTheNextFixedWindow(t *testing.T) {
+	p, w := open(10), want(sliding(1000, time.Second).with(FixedWindow, 0), "k")
+	allowed(t, p, noon, 1, w)
+	q := open(10)
+	q.Replace(prepare(t, q, noon+300_000, p.Whole(noon, true)))
+	q.SetState(Open, 2)
+	n, _, out := lend(t, q, noon+1_100_000, 200, 200*time.Millisecond, w)
+	if n == 0 {
+		t.Fatal("nothing was lent")
+	}
+	allowed(t, q, noon+1_301_000, 1, w)
+	allowed(t, q, noon+1_298_500, 1, w)
+	allowed(t, q, noon+1_302_000, 998, w)
+	give(t, q, noon+1_310_000, n, out.Receipt, w)
+	denied(t, q, noon+1_311_000, 1, w)
+}

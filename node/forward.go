@@ -17,6 +17,8 @@ const (
 	mostMoves = 3
 	// pause is between two tries of a check that was told to wait: half of what a handoff takes at most.
 	pause = 5 * time.Millisecond
+	// lessTime is what a check must have left to bring a loan home.
+	lessTime = 50 * time.Millisecond
 )
 
 // going is one check on its way: the ask, and what its tries have taught so far.
@@ -71,6 +73,9 @@ func (n *Node) forward(now bucket.Instant, r *transport.Request, w *work) {
 		ask.OnSplit = n.onSplit(c.OnSplit)
 		if g.borrow == 0 {
 			g.borrow = n.wish(now, c, ask.Wants)
+		}
+		if g.borrow > 0 && time.Until(r.Deadline) < lessTime {
+			g.borrow = 0 // nobody might be there to take the loan, and it would stay spent
 		}
 	}
 	turns := n.turns.Load()

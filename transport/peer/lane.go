@@ -265,7 +265,10 @@ func (l *lane) answer(body []byte) (err error) {
 			if s.claim() {
 				a := s.a
 				a.Via, a.Holder, a.HoldEpoch = l.ans.Via, l.ans.Holder, l.ans.HoldEpoch
-				a.Loan, loan = loan, Loan{}
+				a.Loan = Loan{}
+				if a.Borrow > 0 { // those that relay for others did not, and would not know what to do with it
+					a.Loan, loan = loan, Loan{}
+				}
 				if l.ans.Code == Decided {
 					e.handBack(k, &l.ans, &a.Outcome)
 				}

@@ -120,7 +120,7 @@ func TestALoanGoesToOneOfThoseThatFolded(t *testing.T) {
 		for i := range c.Asks {
 			var expect Loan
 			switch i {
-			case 0: // it did not ask, but is the first
+			case 1: // the first one that asked for it
 				expect = Loan{4, 100 * time.Millisecond, 1}
 			case 5:
 				expect = Loan{8, 100 * time.Millisecond, 2}
