@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stint-limiter/stint/bucket"
@@ -17,7 +16,7 @@ import (
 // inSim runs a test on a cluster of whole nodes in fake time.
 func inSim(t *testing.T, f func(s *sim)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		s := newSim(t, t.Name(), 1, true)
 		defer s.end()
 		s.boot()
@@ -642,7 +641,7 @@ func TestTogetherIsDeniedFirst(t *testing.T) {
 
 // Without leases every check goes to its holder.
 func TestNoLeases(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		s := newSim(t, t.Name(), 1, true)
 		s.noLeases = true
 		defer s.end()

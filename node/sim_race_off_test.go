@@ -3,3 +3,5 @@
 package node
 
 const simDefault = ""
+
+const raceDetector = false
