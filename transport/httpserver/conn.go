@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/stint-limiter/stint/transport/socket"
 )
 
 // fasthttp sets three deadlines for each request, and a client that keeps its connection meets none of them. A conn remembers them, and tells
@@ -49,7 +51,7 @@ func (s *Server) conn(c net.Conn) net.Conn {
 	if _, tls := c.(interface{ Handshake() error }); tls {
 		return c
 	}
-	return &conn{Conn: c, server: s}
+	return &conn{Conn: socket.Quick(c), server: s}
 }
 
 // state is fasthttp's ConnState: it is called by the goroutine that serves the connection, once it has it.

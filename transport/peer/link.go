@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/stint-limiter/stint/transport/socket"
 )
 
 // A link is one HTTP connection to a peer. It sends when it is told to, once: what to do about a connection that breaks
@@ -27,7 +29,7 @@ func dial(ctx context.Context, cfg *PipeConfig, until time.Time) (*link, error) 
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Addr, err)
 	}
-	return newLink(conn), nil
+	return newLink(socket.Quick(conn)), nil
 }
 
 func newLink(conn net.Conn) *link { return &link{conn: conn, buf: make([]byte, 16<<10)} }

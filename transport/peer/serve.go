@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/stint-limiter/stint/transport/socket"
 )
 
 // Serving connections. fasthttp's own accept loop keeps a pool of goroutines, whose cleaner sleeps for seconds after a
@@ -44,7 +46,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			continue
 		}
 		pause = 0
-		if c := (&served{Conn: conn}); s.admit(c) {
+		if c := (&served{Conn: socket.Quick(conn)}); s.admit(c) {
 			go s.serveConn(c)
 		}
 	}
