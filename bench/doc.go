@@ -1,10 +1,11 @@
-// Bench measures Stint, beside two others, on the machine it runs on: `go run ./bench WORD`.
+// Bench measures Stint, beside others, on the machine it runs on: `go run ./bench WORD`.
 //
 //	run       start the echo, rivals and a cluster, load them in turn, print the table (this is `make bench`)
 //	memory    fill a node with keys, print bytes a line and how long it stood still
 //	compare   what has changed between the figures of two runs
 //	show      print the tables of an earlier run again
 //	faults    kill, stop, cut off and restart nodes under load, print what it has cost
+//	handoff   fill a cluster with lines, have a node join and leave, print how long that took and froze
 //	load      load servers that already run
 //	cluster   start a cluster of stint processes and keep it until Ctrl-C
 //	demo      start three nodes, show that they count together, keep them (this is `make run`)

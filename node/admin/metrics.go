@@ -37,8 +37,13 @@ func (a *admin) metrics() http.Handler {
 // collector reads the atomics of all rooms when a scrape comes.
 type collector struct{ *admin }
 
+// described is every metric there is.
+var described []*prometheus.Desc
+
 func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("stint_"+name, help, labels, nil)
+	d := prometheus.NewDesc("stint_"+name, help, labels, nil)
+	described = append(described, d)
+	return d
 }
 
 var (
@@ -67,7 +72,11 @@ var (
 	descAnswers   = desc("http_answers_total", "Requests that a door has answered.", "door", "answer")
 )
 
-func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range described {
+		ch <- d
+	}
+}
 
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {

@@ -335,7 +335,7 @@ func FuzzRepeats(f *testing.F) {
 }
 
 // Whatever the way, a door that allocates nothing is served without an allocation.
-func TestServesWithoutAllocating(t *testing.T) {
+func TestServingAllocatesNothing(t *testing.T) {
 	w := new(still)
 	s := New(Config{Routes: map[string]fasthttp.RequestHandler{"/twin": w.Handle}})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

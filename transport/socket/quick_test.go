@@ -155,7 +155,7 @@ func TestWhich(t *testing.T) {
 	}
 }
 
-func TestAllocs(t *testing.T) {
+func TestTransfersAllocateNothing(t *testing.T) {
 	x, y := pair(t)
 	a, b := Quick(x), Quick(y)
 	buf := make([]byte, 100)
