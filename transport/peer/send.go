@@ -94,8 +94,13 @@ func (l *lane) send() ([]byte, Code, error) {
 		//  1. n1 is stopped. n0's batch to it is late, and so is its mail.
 		//  2. n1 goes on, and hangs up on everybody; the mail is answered over a new connection.
 		//  3. The batch's time is over. Were the circuit to open now, checks would fail for as long as it is open, at a member that answers.
+		// What was heard just after the batch had gone out does not count, for it may have been on its way. Else:
+		//
+		//  1. n0's batch goes out, the answer to its mail comes in, n1 dies.
+		//  2. The batch's time is over, and the circuit stays closed. What has gathered meanwhile goes to n1, and waits as long again.
+		//  3. Only then does n0 turn to who is to claim: a check has waited for two attempts and a round.
 		late := isTimeout(err)
-		blame := !late || l.id != throughLane && p.heard.Load() <= now
+		blame := !late || l.id != throughLane && p.heard.Load() <= now+int64(l.attempt)/10
 		now = p.now()
 		if try == maxTries || now >= began+int64(l.total) {
 			if blame {
