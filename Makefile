@@ -22,6 +22,8 @@ test: lint ## linters, then every test with the race detector
 	@# The race detector allocates, so what must not is tested without it.
 	$(GO) test -run Nothing ./bucket ./node ./node/lease ./transport ./transport/native ./transport/peer ./transport/policy ./transport/client ./transport/httpserver ./transport/socket ./bench/load
 	$(GO) test -race -timeout 10m ./...
+	@# Whole clusters from a seed, of each class: without the race detector, which makes them twenty times slower.
+	$(GO) test -count=1 -run 'TestSim$$' ./node
 	@# Real processes under fault and load: by themselves, for they need the machine.
 	STINT_FAULTS=1 $(GO) test -count=1 -run TestFaults ./bench
 
