@@ -51,7 +51,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.IntVar(&o.rounds, "rounds", 3, "how often each workload is measured on each server, in turn")
 	f.StringVar(&o.workloads, "workloads", defaultPlan, "what to measure; see help")
 	f.StringVar(&o.others, "variant-workloads", variantPlan, "what to measure of the clusters after the first")
-	f.StringVar(&o.servers, "servers", "echo,redis,stint", "whom to measure, in this order: echo, redis, ratelimit, gubernator, stint")
+	f.StringVar(&o.servers, "servers", "echo,redis,stint", "whom to measure, in this order: echo, echoes (one for each node), redis, ratelimit, gubernator, stint")
 	f.IntVar(&o.callers, "callers", 64, "callers at the same time")
 	f.IntVar(&o.port, "port", 0, "the first node's `port`; the others are 10 higher each (0: free ones)")
 	f.StringVar(&o.arrivals, "arrivals", "poisson", "open loop: poisson or constant")
@@ -82,7 +82,7 @@ func (o *options) check(f *flag.FlagSet) error {
 		}
 	}
 	if o.all {
-		unless("servers", func() { o.servers = "echo,redis,ratelimit,stint" })
+		unless("servers", func() { o.servers = "echo,echoes,redis,ratelimit,stint" })
 		unless("workloads", func() { o.workloads = fullPlan })
 		unless("nodes", func() { o.nodes = "3,1,5" })
 		unless("backups", func() { o.backups = "on,off" })

@@ -32,7 +32,7 @@ type server struct {
 }
 
 // rival reports whether it is neither Stint nor the floor.
-func (s *server) rival() bool { return s.name != "stint" && s.name != "echo" }
+func (s *server) rival() bool { return s.name != "stint" && s.name != "echo" && s.name != "echoes" }
 
 // errAbsent is why a server is skipped, which is no failure.
 type errAbsent struct{ reason string }
@@ -44,6 +44,8 @@ func start(ctx context.Context, g *proc.Group, name string, o *options, v varian
 	switch name {
 	case "echo":
 		return startEcho(ctx, g)
+	case "echoes":
+		return startEchoes(ctx, g, v.nodes)
 	case "redis":
 		return startRedis(ctx, g, o.callers)
 	case "ratelimit":
@@ -53,7 +55,7 @@ func start(ctx context.Context, g *proc.Group, name string, o *options, v varian
 	case "stint":
 		return startStint(ctx, g, o, v)
 	}
-	return nil, fmt.Errorf("no server is called %q: there are echo, redis, ratelimit, gubernator, stint; %w", name, errUsage)
+	return nil, fmt.Errorf("no server is called %q: there are echo, echoes, redis, ratelimit, gubernator, stint; %w", name, errUsage)
 }
 
 // startEcho starts this program again, as the echo.
@@ -75,6 +77,23 @@ func startEcho(ctx context.Context, g *proc.Group) (*server, error) {
 		return nil, err
 	}
 	return &server{name: "echo", nodes: 1, target: load.HTTP{Addrs: []string{addr}}, procs: []*proc.Process{p}, close: func() {}}, nil
+}
+
+// startEchoes starts as many echoes as there are nodes, to be asked in turn: what it costs to answer from several processes, before any of
+// them asks another.
+func startEchoes(ctx context.Context, g *proc.Group, n int) (*server, error) {
+	all := &server{name: "echoes", nodes: n, close: func() {}}
+	var addrs []string
+	for range n {
+		one, err := startEcho(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		all.procs = append(all.procs, one.procs...)
+		addrs = append(addrs, one.target.(load.HTTP).Addrs...)
+	}
+	all.target = load.HTTP{Addrs: addrs}
+	return all, nil
 }
 
 // startRedis starts the system's redis-server, in memory only: no snapshots, no log of writes.
