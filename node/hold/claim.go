@@ -249,7 +249,7 @@ func (m *Machine) won(i int) {
 		}
 	}
 	holding := p.state == Held || p.state == Frozen
-	if m.leaving && !holding && !m.Left() {
+	if m.leaving && !holding && !m.handed() {
 		// It only looked for who reaches the holder. Another claims, and keeps it.
 		m.endClaim(i)
 		p.retryAt = m.now + m.t.Retry
@@ -346,6 +346,7 @@ func (m *Machine) install(i int, epoch uint64, olds []string) {
 		}
 	}
 	p.copy = Version{}
+	m.lendAnew(i)
 	m.touch(i)
 	m.emit(Own{Partition: i, Hold: p.hold, History: p.history, Resume: resumed, Why: why, Before: before, Doubt: m.doubt(p)})
 	m.tell(i)

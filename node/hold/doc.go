@@ -13,7 +13,7 @@
 //		                                          │                  └─no answer: a round, with a new history
 //		                                          └──another holds it by now──▶ returning ──it has our lines──▶ copy
 //
-//	  - Handed over (handoff.go): the receiver gets the whole copy first, as a backup does; then the partition is frozen, the last changes
+//	  - Handed over (handoff.go): the receiver gets the whole copy first, as a backup does, and what was lent comes back (loans.go); then the partition is frozen, the last changes
 //	    and the hold go in one message, and the freeze is one round trip. Only the receiver's answer, or its announcement, proves it.
 //	  - Claimed (claim.go, vote.go): when a check finds the holder silent, who has the copy asks everybody who is there: who holds this, who
 //	    reaches the holder, who else claims? To answer is to promise not to claim for a while. If nobody holds it and nobody reaches the

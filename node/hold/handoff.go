@@ -19,11 +19,12 @@ type refusal struct {
 const maxFlips = 64
 
 // handOver hands a partition over, if another should have it, has the whole copy, and nothing is on its way there: then the last
-// changes are few, and the freeze is one round trip.
+// changes are few, and the freeze is one round trip. What was lent of it must be back (loans.go).
 func (m *Machine) handOver(i int) {
 	p := &m.parts[i]
 	k := p.keeping
-	if p.state != Held || p.unsure || k == nil || !k.whole || k.msg != nil || k.missed > 0 || m.flips >= maxFlips {
+	p.due = false
+	if p.state != Held || p.unsure || k == nil || !k.whole || k.msg != nil || k.missed > 0 {
 		return
 	}
 	to := m.home(i)
@@ -31,6 +32,11 @@ func (m *Machine) handOver(i int) {
 		to = k.to // home, or who takes it in its place: see target
 	}
 	if to == "" || to == m.self.Name || to != k.to || k.start != m.start(to) || !m.willing(to) || p.refusedBy(to, m.now) {
+		return
+	}
+	if m.now < p.back || m.flips >= maxFlips {
+		p.due = true
+		m.await(i)
 		return
 	}
 	f := &Flip{Part: Part(i), From: p.hold, Hold: Hold{flipEpoch(max(p.hold.Epoch, p.floor)), k.start, to}, History: p.history, Base: k.acked, Leaving: m.leaving, Doubt: m.doubt(p)}
@@ -125,6 +131,7 @@ func (m *Machine) flipArrived(from Peer, f *Flip, fits bool) {
 	}
 	// The sender has the whole copy, as it was handed over, until another has.
 	p.olds, p.keeper = []string{from.Name}, from.Name
+	m.lendAnew(i)
 	m.dropKeeping(p)
 	p.keeping = &keeping{to: from.Name, start: from.Start, whole: true, told: true, acked: Version{h.Epoch, h.Start, f.Seq}}
 	m.touch(i)

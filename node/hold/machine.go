@@ -15,6 +15,7 @@ type Config struct {
 	Partitions int
 	Timers     Timers
 	Rand       *rand.Rand // spreads retries; nil: seeded by the start ID
+	Loans      Age        // hits of what is held here are lent for so long at most; 0: none are
 	NoBackups  bool       // copies are made for handoffs only: a crash forgets what the holder had
 	Off        Rules      // rules that are not kept, for tests that show what they are for
 }
@@ -40,6 +41,7 @@ type Machine struct {
 	backup  func(int, string) string
 	may     bool
 	leaving bool
+	leftAt  Age  // a node that leaves is not gone before: what it has lent is back then
 	over    bool // it said goodbye
 	peers   map[string]*peer
 	names   []string // of peers, sorted: maps have no order that a seed could replay
@@ -72,6 +74,9 @@ type part struct {
 	keeping  *keeping
 	olds     []string
 	flip     *flip
+	due      bool // only others, or what was lent, keep it from being handed over
+	lends    bool // it is to stay here, so that hits may be lent
+	back     Age  // what was lent is back by then
 	refused  []refusal
 	claim    *claim
 	retryAt  Age // no round before that
@@ -145,9 +150,10 @@ func (m *Machine) Step(now Age, e Event) []Effect {
 	case Restored:
 		m.restored(e)
 	case LeaveNow:
-		m.leaving = true
+		m.leaving, m.leftAt = true, m.back()
 		m.turns++
 		for i := range m.parts {
+			m.lend(i)
 			m.touch(i)
 		}
 		m.house()
@@ -263,6 +269,9 @@ func (m *Machine) beatOf(i int) {
 	if p.flip != nil && p.claim == nil {
 		m.flipBeat(i)
 	}
+	if p.due && m.now >= p.back && m.flips < maxFlips {
+		m.handOver(i)
+	}
 	if p.unsure && p.claim == nil && m.now >= p.retryAt {
 		m.startClaim(i)
 	}
@@ -277,7 +286,7 @@ func (m *Machine) beatOf(i int) {
 
 // waits says whether something in the partition waits for a time.
 func (p *part) waits() bool {
-	return p.claim != nil || p.vote != nil || p.flip != nil || p.unsure || p.state == Returning || p.relay != ""
+	return p.claim != nil || p.vote != nil || p.flip != nil || p.due || p.unsure || p.state == Returning || p.relay != ""
 }
 
 // Busy reports whether something may wait for a time shorter than a tick: a Beat every 2 ms keeps it going.
@@ -341,6 +350,8 @@ type Route struct {
 	Heir string
 	// Claimed is when what is held here was claimed, 0 for never: Here only.
 	Claimed Age
+	// Lends says that hits may be lent: Here only.
+	Lends bool
 }
 
 // Way is what to do with a check.
@@ -365,7 +376,7 @@ func (m *Machine) Route(i int) Route {
 	switch {
 	case !m.may:
 	case p.state == Held && !p.unsure, p.state == Frozen && !p.unsure && !m.on(RuleFreeze):
-		r.Way, r.Claimed = Here, p.claimed
+		r.Way, r.Claimed, r.Lends = Here, p.claimed, p.lends && m.cfg.Loans > 0
 	case p.unsure || p.state == Frozen || p.claim != nil:
 	case !p.hold.Known() && !m.over:
 		r.Way, r.To = Failover, m.self.Name
@@ -444,8 +455,12 @@ func (m *Machine) pending(p *part) bool {
 	return !m.cfg.NoBackups && (p.state == Held || p.state == Frozen) && (p.keeping == nil || !p.keeping.whole) && len(m.names) > 0
 }
 
-// Left reports whether a leaving node has nothing more to hand over, or nobody to hand it to.
-func (m *Machine) Left() bool {
+// Left reports whether a leaving node has nothing more to hand over, or nobody to hand it to, and has got back what it had lent: a snapshot
+// is to have that, too.
+func (m *Machine) Left() bool { return m.handed() && (m.now >= m.leftAt || len(m.names) == 0) }
+
+// handed reports whether there is nothing more to hand over, or nobody to hand it to.
+func (m *Machine) handed() bool {
 	if !slices.ContainsFunc(m.names, func(n string) bool { return m.takes(n) }) {
 		return true
 	}

@@ -90,6 +90,7 @@ func (m *Machine) viewChanged(e ViewChanged) {
 		}
 	}
 	for i := range m.parts {
+		m.lend(i)
 		m.touch(i)
 	}
 	m.house()

@@ -26,6 +26,7 @@ const (
 	RuleReturnCopy                        // what was returned stays as a copy, and is returned again
 	RuleRemoteHome                        // while home is another, the copies go there
 	RuleReleaseRemember                   // a release is remembered
+	RuleLoans                             // a handoff waits for what was lent
 )
 
 func (m *Machine) on(r Rules) bool { return m.cfg.Off&r == 0 }

@@ -43,6 +43,7 @@ var ruleNames = []struct {
 	{"return copy", hold.RuleReturnCopy},
 	{"copies go home", hold.RuleRemoteHome},
 	{"remember releases", hold.RuleReleaseRemember},
+	{"loans", hold.RuleLoans},
 }
 
 // shown has, for each rule that a class of fault schedules shows, a class and how many of its seeds are enough.
@@ -61,6 +62,7 @@ var shown = []struct {
 	{"acknowledge", "shortpause", 6},
 	{"whole copy", "crash", 6},
 	{"good", "split", 12},
+	{"loans", "join", 6},
 }
 
 // unseen are the rules that nothing here shows, and why they are kept.

@@ -26,6 +26,7 @@ type Timers struct {
 	Backup   time.Duration // between two looks at what has changed
 	Ack      time.Duration // a copy that is not acknowledged for so long is lost
 	Holds    time.Duration // between two announcements of what is held
+	Rests    time.Duration // the rest of a loan comes back within so long after its term
 }
 
 // Patience returns the timers scaled by a factor: 1 is for one data centre. More is for machines or networks that stall for longer than
@@ -35,7 +36,7 @@ func Patience(factor float64) Timers {
 	return Timers{
 		Tick: ms(20), Gap: ms(80), Attempt: ms(100), Probe: ms(100), Round: ms(130), ClaimMax: ms(200), Promise: ms(300),
 		Flip: ms(130), Resend: ms(40), Circuit: ms(300), Good: ms(300), Relay: ms(1000), Refused: ms(1000), Retry: ms(60),
-		House: ms(100), Backup: ms(50), Ack: ms(100), Holds: ms(1000),
+		House: ms(100), Backup: ms(50), Ack: ms(100), Holds: ms(1000), Rests: ms(120),
 	}
 }
 
@@ -57,6 +58,8 @@ func (t Timers) Check() error {
 		{t.ClaimMax + t.Gap + rt, t.Promise, "claim-max + gap + round trip ≤ promise: nobody claims beside a claimer"},
 		{t.Round, t.Flip, "round ≤ flip: a sender gives up on its receiver no sooner than a claimer would"},
 		{t.Round + t.Retry, t.Good, "round + retry ≤ good: the holder's own round fits between those of others"},
+		{t.Attempt + t.Tick, t.Rests, "attempt + tick ≤ rests: a loan whose answer took all its time is back before its partition is handed over"},
+		{t.Gap + rt, t.Rests, "gap + round trip ≤ rests: who is as late as may be gives back before that, too"},
 		{t.Attempt + t.Round, t.Attempt * 5 / 2, "attempt + round ≤ 2.5 attempts: a failover is one round"},
 	} {
 		if c.less > c.more {

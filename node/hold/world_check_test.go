@@ -41,12 +41,14 @@ type ask struct {
 	failed         bool // the holder with this epoch did not answer
 	through        bool // put it to the holder, and bring the answer
 	to             run
+	sent           time.Duration
 	done           func(*reply) // nil: it failed
 }
 
 type reply struct {
 	code   code
 	yes    bool
+	lends  bool
 	holder string
 	epoch  uint64
 }

@@ -95,7 +95,7 @@ func newNode(w *world, name string) *node {
 	}
 	n.offset = w.between(0, time.Hour) - w.now
 	n.m = hold.New(hold.Config{
-		Name: name, Start: n.start, Partitions: w.parts, Timers: w.timers, Off: w.off, Rand: rand.New(rand.NewPCG(w.seed, n.start)),
+		Name: name, Start: n.start, Partitions: w.parts, Timers: w.timers, Loans: loansOf(w.class), Off: w.off, Rand: rand.New(rand.NewPCG(w.seed, n.start)),
 	})
 	for i := range n.parts {
 		n.parts[i] = part{lines: newLines(), decide: map[uint64]bool{}, sent: map[uint64][2]int{}}

@@ -16,7 +16,7 @@ func (n *node) send(to string, a *ask, done func(*reply)) {
 		n.after(0, func() { done(nil) })
 		return
 	}
-	a.done = done
+	a.done, a.sent = done, w.now
 	n.asks[a.id] = a
 	w.tracef("  check %d: %s%d asks %s%d (epoch %d, failed %v, through %v)", a.check, n.name, n.start, to, a.to.start, a.epoch, a.failed, a.through)
 	sent := w.now
@@ -81,6 +81,9 @@ func (n *node) asked(a *ask, from string, start uint64) {
 		return
 	}
 	r := n.decide(a)
+	if r.lends {
+		n.lend(a, from, start, n.m.Route(a.partition))
+	}
 	if a.through && r.code == moved && r.epoch == a.epoch {
 		r.code = wait
 	}
@@ -94,6 +97,7 @@ func (n *node) decide(a *ask) reply {
 	switch {
 	case r.Way == hold.Here && n.young():
 		out.code, out.yes = decided, n.take(a.check, a.partition, a.key) == allowed
+		out.lends = out.yes && r.Lends
 		n.parts[a.partition].decide[a.id] = out.yes
 	case r.Way == hold.Forward && (r.Hold.Epoch < a.epoch || r.Hold.Name == n.name):
 		if a.failed {

@@ -64,6 +64,8 @@ type world struct {
 	stale            []string
 	wrong            []string // what must never be seen, whatever the faults
 	standing         int      // checks that failed at nodes that stood still
+	loans            int
+	rests            []hold.Hold // of loans that came back to a hold that was over
 	histories        int
 	claims           map[hold.Why]int
 	frozen           time.Duration // the longest freeze

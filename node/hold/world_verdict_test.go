@@ -92,6 +92,9 @@ func judge(c class, w *world) (bad []string) {
 	if c.calm && w.failures > 0 {
 		say("FAILED %d checks", w.failures)
 	}
+	if inOrder[c.name] && len(w.rests) > 0 {
+		say("RESTS %d of %d loans came back in vain", len(w.rests), w.loans)
+	}
 	if c.slow > 0 && w.longest > c.slow {
 		say("SLOW %v", w.longest)
 	}
