@@ -7,6 +7,7 @@ import (
 
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
+	"github.com/stint-limiter/stint/node/lease"
 	"github.com/stint-limiter/stint/node/members"
 	"github.com/stint-limiter/stint/transport"
 	"github.com/stint-limiter/stint/transport/peer"
@@ -104,4 +105,12 @@ func (c *Config) fill() error {
 		c.Log = slog.Default()
 	}
 	return nil
+}
+
+// loans is for how long hits are lent at most.
+func (c *Config) loans() time.Duration {
+	if c.NoLeases {
+		return 0
+	}
+	return lease.Term
 }

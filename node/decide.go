@@ -86,7 +86,7 @@ func (n *Node) decide(now bucket.Instant, rt *route, e *peer.Entry, a *peer.Answ
 			}
 		}
 	}
-	if err == nil && e.Borrow > 0 && a.Granted == e.Times && s == nil && a.Via == transport.ViaHolder && n.purse != nil {
+	if err == nil && e.Borrow > 0 && a.Granted == e.Times && s == nil && a.Via == transport.ViaHolder && rt.lends {
 		n.lend(now, part, e, a)
 	}
 	return err == nil

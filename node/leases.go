@@ -186,7 +186,7 @@ func (n *Node) giveBack() {
 const mostRests = 512
 
 // giveRests gives back what waits, each rest once: whether an ask that got no answer has arrived cannot be known, and what is given back twice would be let
-// through twice. So what fails stays spent.
+// through twice. So what fails stays spent. Only what was surely not taken is sent again.
 func (n *Node) giveRests() {
 	rests := n.purse.Rests(n.purse.spare)
 	n.purse.spare = rests
@@ -209,9 +209,12 @@ func (n *Node) giveRests() {
 		}
 		call.Wait()
 		for i := range some {
-			if ask := &call.Asks[i]; ask.Code == peer.Decided && ask.Outcome.Allowed {
+			switch ask := &call.Asks[i]; {
+			case ask.Code == peer.Decided && ask.Outcome.Allowed:
 				n.purse.Returned(some[i].Hits)
-			} else {
+			case ask.Code == peer.Wait, ask.Code == peer.Unsent:
+				n.purse.Again(&some[i]) // with the next tick
+			default:
 				n.purse.Lost(some[i].Hits)
 			}
 		}

@@ -135,7 +135,7 @@ func New(cfg Config) (*Node, error) {
 	n.inbox = mail.NewInbox(ring.Partitions, &n.mail)
 	n.contacts.open, n.contacts.all = n.openLink, map[string]*contact{}
 	n.loopState = loopState{
-		machine: hold.New(hold.Config{Name: cfg.Name, Start: cfg.StartID, Partitions: ring.Partitions, Timers: cfg.Timers, NoBackups: cfg.NoBackups}),
+		machine: hold.New(hold.Config{Name: cfg.Name, Start: cfg.StartID, Partitions: ring.Partitions, Timers: cfg.Timers, Loans: cfg.loans(), NoBackups: cfg.NoBackups}),
 		view:    &members.View{}, forgotten: map[string]bool{}, built: make(chan *ring.Ring, 1),
 		starting: starting{self: cfg.Name, first: func() bool { return cfg.First || cfg.Gossip.Alone() }},
 		cluster:  cluster{self: cfg.Name, silent: silentAttempts * cfg.Timers.Attempt},

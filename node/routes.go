@@ -15,6 +15,7 @@ type route struct {
 	epoch  uint64
 	to     *contact // Through, Failover: who is to be asked; nil is this node
 	heir   *contact // Forward: who is to claim if the holder does not answer; nil is this node
+	lends  bool     // Here: hits may be lent
 	// claimed is when the partition was claimed without everything being sure that was spent in it; 0: it was not.
 	claimed bucket.Instant
 }
@@ -25,7 +26,7 @@ func (rt *route) here() bool { return rt.way == hold.Here }
 // reroute brings a partition's route up to what the machine says.
 func (n *Node) reroute(p int) {
 	r := n.machine.Route(p)
-	next := route{way: r.Way, name: r.Hold.Name, start: r.Hold.Start, epoch: r.Hold.Epoch}
+	next := route{way: r.Way, name: r.Hold.Name, start: r.Hold.Start, epoch: r.Hold.Epoch, lends: r.Lends}
 	if next.name != n.cfg.Name {
 		next.holder = n.contacts.get(next.name)
 	}

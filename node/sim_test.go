@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stint-limiter/stint/node/lease"
 	"github.com/stint-limiter/stint/transport"
 )
 
@@ -121,10 +122,14 @@ func runSim(t *testing.T, c simClass, seed uint64, sum *simSum) {
 	if c.hot() && *simLease {
 		s.leased()
 	}
+	if !coda {
+		stop()
+	}
+	if c.calm && c.hot() {
+		s.returned()
+	}
 	if coda && !s.bad() {
 		s.coda()
-	} else {
-		stop()
 	}
 	s.verdict()
 }
@@ -147,6 +152,14 @@ func (s *sim) leased() {
 	s.logf("%d of %d from loans; %d hits of loans are not returned", lent, allowed, s.unreturned())
 	if lent < allowed/20 { // in a split nothing is lent
 		s.wrong("COLD: %d of %d from loans", lent, allowed)
+	}
+}
+
+// returned says that all loans are back once nobody asks any more: none is lost where no node dies, stands still or is cut off.
+func (s *sim) returned() {
+	time.Sleep(2 * lease.Term)
+	if lost := s.unreturned(); lost != 0 {
+		s.wrong("LENT: %d hits of loans were neither handed out nor taken back", lost)
 	}
 }
 

@@ -20,8 +20,8 @@
 //   - A loan is counted from the instant before its ask was sent. The holder charged it later than that, to a slot or window that lasts for the
 //     whole term. So it ends here before its slot ends there, and each of its hits is counted for at least a window.
 //   - It is for one exact shape of a check: the same lines, limits and flags in the same order. Whoever asks otherwise asks the holder.
-//   - The rest is given back once, and is not in the purse any more when that is sent; it is never sent again. Where it is not known whether it
-//     arrived, it stays spent.
+//   - The rest is given back once, and is not in the purse any more when that is sent. It is sent again only where the holder has surely not
+//     taken it; where that is not known, it stays spent.
 //
 // And why not much less than the limit is let through: slices are what is spent here in one term, at most a quarter of what is left for all members together, and
 // there are none once less than a twentieth is left: near the limit every hit goes to the holder.
@@ -29,10 +29,11 @@
 // # Loans and holds that move
 //
 // A loan was paid for in the bucket, and what is in the bucket moves with the partition. So it is good to its end, whoever holds the partition by
-// then. Its rest goes back only to the very hold that granted it, by name and epoch: a later one may not have it on its books, and giving back what was
-// not spent would let too much through. After the crash of a holder, what it had lent since its last acknowledged copy is part of what that crash may
-// cost. After the crash of a borrower, what it had not handed out stays spent: a slice. A node that was stopped drops its purse, and so does one that
-// misses members: neither knows what became of things.
+// then. Its rest goes back only to the very hold that granted it, by name and epoch: a later one may not have it on its books, and giving back what
+// was not spent would let too much through. So a holder that is to hand a partition over, or leaves, lends nothing from it any more, and hands it
+// over once all that it had lent must be back: the term, and some time for the way (package hold, loans.go). After the crash of a holder, what it
+// had lent since its last acknowledged copy is part of what that crash may cost. After the crash of a borrower, what it had not handed out stays
+// spent: a slice. A node that was stopped drops its purse, and so does one that misses members: neither knows what became of things.
 //
 // # Denials
 //

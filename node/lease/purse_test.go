@@ -121,6 +121,22 @@ func TestLoan(t *testing.T) {
 	}
 }
 
+// A rest that the holder could not take is given back later, but not for ever.
+func TestRestAgain(t *testing.T) {
+	b := newBook(t)
+	b.lent(100, 200*time.Millisecond)
+	b.now += 200 * ms
+	for try := range mostTries {
+		if !b.Sweep(b.now) {
+			t.Fatalf("after %d tries there is nothing to give back", try)
+		}
+		b.Again(&b.rests(100)[0])
+	}
+	if b.rests(); b.Stats().Lost != 100 || b.Stats().Returned != 0 {
+		t.Errorf("%+v", b.Stats())
+	}
+}
+
 // An answer that took longer than the term brings nothing to hand out, and all to give back.
 func TestLoanThatCameLate(t *testing.T) {
 	b := newBook(t)

@@ -10,15 +10,20 @@ import (
 const maxRests = 4096
 
 // A Rest is what is left of a loan that has ended: to be given back once, to the hold that granted it and to no other. Whoever takes it says with
-// Returned or Lost what became of it.
+// Returned, Lost or Again what became of it.
 type Rest struct {
 	Hits    uint32
 	Receipt bucket.Receipt
 	From    From
 
+	tries int
 	n     int
 	wants [MaxWants]bucket.Want
 }
+
+// mostTries is how often a rest is sent, a tick apart, to a holder that could not take it: as long as a handoff may be frozen before it is refused, and
+// the holder decides again.
+const mostTries = 6
 
 // Wants returns the limits that the loan was for.
 func (r *Rest) Wants() []bucket.Want { return r.wants[:r.n] }
@@ -63,6 +68,19 @@ func (p *Purse) Rests(buf []Rest) []Rest {
 	taken := rs.wait
 	rs.wait = buf[:0]
 	return taken
+}
+
+// Again puts back a rest that the holder has surely not taken, to be given back with the next ones: it was frozen, or not sure of itself, or the rest was not
+// sent. After some times it is lost. A rest of which that is not known must not come here: it might be given back twice.
+func (p *Purse) Again(r *Rest) {
+	rs := &p.rests
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if r.tries++; r.tries >= mostTries || len(rs.wait) >= maxRests {
+		p.stats.lost.Add(uint64(r.Hits))
+		return
+	}
+	rs.wait = append(rs.wait, *r)
 }
 
 // Returned says that the holder has taken so many hits back.
