@@ -33,8 +33,8 @@ type Bounds struct {
 	Unjudged bool `json:"failed_unjudged,omitempty"`
 	// Under is the most hits that one key may miss. Across a change of holder a hit may count twice, never less.
 	Under uint64 `json:"under_per_key"`
-	// Lent is how many more may be missing on a key whose hits are lent: a loan was out as its partition changed hands, and only the hold that
-	// granted it takes its rest back.
+	// Lent is how many more may be missing on a key whose hits are lent, where a node dies, stands still or is cut off: a loan was out then, and only the
+	// hold that granted it takes its rest back. Where members only come and go, it is none: a partition changes hands once its loans are back.
 	Lent uint64 `json:"lent_per_key,omitempty"`
 	// Slowest is 0 where the scenario says nothing about it.
 	Slowest time.Duration `json:"slowest_ns,omitempty"`

@@ -22,6 +22,8 @@ func TestRowIsJudgedByItsBounds(t *testing.T) {
 		{"over, by limits, on one key", Account{Over: 11, MostOver: 1.1}, Bounds{OverLimits: 1}, "1.10 times"},
 		{"under on one key", Account{Under: 5, MostUnder: 2}, Bounds{Under: 1}, "5 under"},
 		{"under on many", Account{Under: 5, MostUnder: 1}, Bounds{Under: 1}, ""},
+		{"under on a key that is lent", Account{Under: 5, MostUnderLent: 2}, Bounds{Under: 1}, "5 under"},
+		{"under within what was on loan", Account{Under: 5, MostUnderLent: 5}, Bounds{Under: 1, Lent: 4}, ""},
 		{"failed", Account{Failed: 4}, Bounds{Failed: 3}, "4 failed"},
 		{"failed, not judged", Account{Failed: 4}, Bounds{Unjudged: true}, ""},
 		{"lost", Account{Lost: 4}, Bounds{}, ""},
@@ -77,6 +79,16 @@ func TestEveryScenarioIsOneOfAKind(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		names[s.Name] = true
+	}
+}
+
+// Who only comes and goes in order costs nobody a hit that was lent.
+func TestNothingOnLoanIsLostInOrder(t *testing.T) {
+	inOrder := []string{"calm", "join-leave", "rolling", "data"}
+	for _, s := range Scenarios() {
+		if b := s.bounds(); b.Under != 1 || (b.Lent == 0) != slices.Contains(inOrder, s.Name) {
+			t.Errorf("%s: %+v", s.Name, b)
+		}
 	}
 }
 

@@ -28,15 +28,20 @@ type Scenario struct {
 	// Middle, where it is set, says after how much time under load the keys that reach their limit during the story do.
 	// It is half of the story otherwise.
 	Middle func(quick bool) time.Duration
+	// loses says that a node dies, stands still or is cut off, so that what is on loan then may be lost.
+	loses bool
 	// story is what happens. It returns an error where it could not be told to the end, and notes down what it finds.
 	story func(s *Stage) error
 }
 
 // Scenarios returns all of them, in the order in which they are run.
 func Scenarios() []Scenario {
-	var all []Scenario
-	for _, some := range [][]Scenario{memberScenarios(), crashScenarios(), linkScenarios(), pauseScenarios(), splitScenarios()} {
-		all = append(all, some...)
+	all := memberScenarios()
+	for _, some := range [][]Scenario{crashScenarios(), linkScenarios(), pauseScenarios(), splitScenarios()} {
+		for _, c := range some {
+			c.loses = true
+			all = append(all, c)
+		}
 	}
 	return all
 }
@@ -66,7 +71,7 @@ func (o Options) Duration(c Scenario) time.Duration {
 // Run tells the story with a cluster of its own and returns what it has shown. Its error is ctx's; what goes wrong
 // otherwise is in the row.
 func Run(ctx context.Context, c Scenario, o Options) (*Row, error) {
-	row := &Row{Scenario: c.Name, Run: o.Run + 1, Nodes: c.Nodes, Bounds: Bounds{Under: 1, Lent: onLoan}}
+	row := &Row{Scenario: c.Name, Run: o.Run + 1, Nodes: c.Nodes, Bounds: c.bounds()}
 	s, err := newStage(ctx, c, o, row)
 	if err == nil {
 		err = s.tell(c)
@@ -81,6 +86,15 @@ func Run(ctx context.Context, c Scenario, o Options) (*Row, error) {
 		row.fail("%v", err)
 	}
 	return row, nil
+}
+
+// bounds are those that the scenario begins with.
+func (c *Scenario) bounds() Bounds {
+	b := Bounds{Under: 1}
+	if c.loses {
+		b.Lent = onLoan
+	}
+	return b
 }
 
 // newStage starts all that the story begins with.

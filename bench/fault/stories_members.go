@@ -10,7 +10,7 @@ func memberScenarios() []Scenario {
 			Name: "calm", About: "no fault at all: what is wrong here is wrong with the harness, or with everything",
 			Nodes: 3, Lasts: 10 * time.Second, Quick: 5 * time.Second,
 			story: func(s *Stage) error {
-				s.row.Bounds.Under, s.row.Bounds.Lent = 0, 0
+				s.row.Bounds.Under = 0
 				return s.sleep(s.span(5*time.Second, 2*time.Second))
 			},
 		},
