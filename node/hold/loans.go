@@ -13,7 +13,7 @@ package hold
 // Who finds its last tick older than Timers.Gap was stopped, and drops what it was lent.
 //
 // The wait goes on beside the copying that comes before a handoff, and a newcomer is in the ring before it may be given anything: a join takes no
-// longer for it. A leave does, by as much.
+// longer for it. A leave does, by as much. The price: while home is a member that starts still, or has no room, all checks of the partition go to its holder.
 
 // lend says anew whether the partition may be lent from, which is while it is to stay. It is called whenever that may have changed.
 func (m *Machine) lend(i int) {

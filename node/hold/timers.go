@@ -36,7 +36,7 @@ func Patience(factor float64) Timers {
 	return Timers{
 		Tick: ms(20), Gap: ms(80), Attempt: ms(100), Probe: ms(100), Round: ms(130), ClaimMax: ms(200), Promise: ms(300),
 		Flip: ms(130), Resend: ms(40), Circuit: ms(300), Good: ms(300), Relay: ms(1000), Refused: ms(1000), Retry: ms(60),
-		House: ms(100), Backup: ms(50), Ack: ms(100), Holds: ms(1000), Rests: ms(120),
+		House: ms(100), Backup: ms(50), Ack: ms(100), Holds: ms(1000), Rests: ms(125),
 	}
 }
 
