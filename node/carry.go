@@ -12,7 +12,7 @@ import (
 func (n *Node) carry(effects []hold.Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
-		case hold.Send:
+		case *hold.Send:
 			n.send(e.To, e.Message)
 		case hold.Rerouted:
 			n.reroute(e.Partition)
@@ -26,7 +26,7 @@ func (n *Node) carry(effects []hold.Effect) {
 			n.thawed(e.Partition)
 		case hold.Shut:
 			n.shut(e)
-		case hold.Store:
+		case *hold.Store:
 			n.store(e)
 		case hold.Absorb:
 			if n.parcel != nil {
@@ -38,10 +38,10 @@ func (n *Node) carry(effects []hold.Effect) {
 			n.news.absorbed++
 		case hold.Clear:
 			n.table.Partition(e.Partition).Clear()
-			n.sent[e.Partition] = nil
+			n.out[e.Partition].sent = nil
 		case hold.Unacknowledged:
 			n.unacknowledged(e.Partition)
-		case hold.Acknowledged:
+		case *hold.Acknowledged:
 			n.acknowledged(e)
 		case hold.Woke:
 			n.woke(e)
@@ -68,7 +68,7 @@ func (n *Node) own(e hold.Own) {
 	part.SetHistory(e.History)
 	part.SetSeq(e.Seq)
 	if !e.Resume || e.Flip != nil {
-		n.sent[e.Partition], n.pending[e.Partition] = nil, 0
+		n.out[e.Partition].sent, n.out[e.Partition].pending = nil, 0
 	}
 	n.turns.Add(1)
 	part.SetState(bucket.Open, e.Hold.Epoch)
@@ -91,7 +91,7 @@ func (n *Node) own(e hold.Own) {
 // shut ends a hold. The lines stay, as a copy or to be returned.
 func (n *Node) shut(e hold.Shut) {
 	n.gate(e.Partition, bucket.Shut)
-	n.sent[e.Partition], n.pending[e.Partition] = nil, 0
+	n.out[e.Partition].sent, n.out[e.Partition].pending = nil, 0
 	if n.open[e.Partition] {
 		n.open[e.Partition] = false
 		n.stats.held.Add(-1)
@@ -121,7 +121,7 @@ func (n *Node) thawed(p int) time.Duration {
 }
 
 // store takes a copy in, or what changed in it.
-func (n *Node) store(e hold.Store) {
+func (n *Node) store(e *hold.Store) {
 	if n.parcel == nil {
 		return
 	}

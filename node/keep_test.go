@@ -49,7 +49,7 @@ func copied(t *testing.T, nodes ...*one) {
 				}
 				pending := n.machine.Counts().Pending
 				for p := range ring.Partitions {
-					if n.open[p] && n.pending[p] != 0 {
+					if n.open[p] && n.out[p].pending != 0 {
 						pending++
 					}
 				}

@@ -40,11 +40,11 @@ func (n *Node) send(to string, m hold.Message) {
 // gone on counting from there, and this node must not believe that it has more.
 func (n *Node) sendFlip(to string, f *hold.Flip) {
 	p := f.Of()
-	lines := n.sent[p]
+	lines := n.out[p].sent
 	if n.flips[p] != f || lines == nil {
 		n.unacknowledged(p)
 		lines = n.table.Partition(p).Changes(n.clock.Now(), true)
-		n.sent[p], n.flips[p] = lines, f
+		n.out[p].sent, n.flips[p] = lines, f
 		f.Seq = lines.Seq
 	}
 	n.count(lines)
@@ -89,12 +89,13 @@ func (n *Node) exportBackup(to string, b *hold.Backup) {
 		lines = part.Whole(n.clock.Now(), false)
 	} else {
 		lines = part.ChangesIn(n.spareLines(), n.clock.Now(), false)
-		n.changes[p] = lines
+		n.out[p].changes = lines
 	}
 	b.Seq = lines.Seq
-	n.sent[p] = lines
-	if n.pending[p] == 0 {
-		n.pending[p] = n.pulse.now()
+	o := &n.out[p]
+	o.sent = lines
+	if o.pending == 0 {
+		o.pending = n.pulse.now()
 	}
 	n.count(lines)
 	if !n.post(to, b, lines) {
@@ -110,23 +111,23 @@ func (n *Node) count(lines *bucket.Lines) {
 
 // unacknowledged has the lines that were sent last sent again with the next.
 func (n *Node) unacknowledged(p int) {
-	if lines := n.sent[p]; lines != nil {
+	if lines := n.out[p].sent; lines != nil {
 		n.table.Partition(p).Unacknowledged(lines)
-		n.sent[p] = nil
+		n.out[p].sent = nil
 	}
 }
 
 // acknowledged: lines are safe with another member.
-func (n *Node) acknowledged(e hold.Acknowledged) {
-	if lines := n.sent[e.Partition]; lines != nil && lines.Seq <= e.Seq {
+func (n *Node) acknowledged(e *hold.Acknowledged) {
+	o := &n.out[e.Partition]
+	if lines := o.sent; lines != nil && lines.Seq <= e.Seq {
 		n.wholes = n.wholes || lines.Whole
-		n.sent[e.Partition] = nil
-		if n.changes[e.Partition] == lines && !lines.Whole && lines.Room() <= keepRecords && len(n.spare) < ring.Partitions {
+		o.sent = nil
+		if o.changes == lines && !lines.Whole && lines.Room() <= keepRecords && len(n.spare) < ring.Partitions {
 			n.spare = append(n.spare, lines)
 		}
 	}
-	n.changes[e.Partition] = nil
-	n.pending[e.Partition] = 0
+	o.changes, o.pending = nil, 0
 }
 
 // keepRecords is how large lines may be whose memory is used again.

@@ -91,7 +91,7 @@ func (n *Node) publishCounts() {
 	n.stats.counts.Store(&c)
 	oldest, now := time.Duration(0), n.pulse.now()
 	for p := range ring.Partitions {
-		if since := n.pending[p]; since != 0 && n.open[p] {
+		if since := n.out[p].pending; since != 0 && n.open[p] {
 			oldest = max(oldest, now-since)
 		}
 	}

@@ -103,13 +103,18 @@ type loopState struct {
 	spare    []*bucket.Lines // memory for changes
 
 	// By partition.
-	open    [ring.Partitions]bool
-	seqs    [ring.Partitions]uint64        // counts of changes, as the machine is told them
-	sent    [ring.Partitions]*bucket.Lines // to be acknowledged
-	changes [ring.Partitions]*bucket.Lines // the same, where it is changes that no other message has
-	flips   [ring.Partitions]*hold.Flip    // that was sent last; nil once it has ended
-	frozen  [ring.Partitions]time.Duration // since then; 0: not
-	pending [ring.Partitions]time.Duration // since when something is not acknowledged; 0: everything is
+	open   [ring.Partitions]bool
+	seqs   [ring.Partitions]uint64 // counts of changes, as the machine is told them
+	out    [ring.Partitions]outgoing
+	flips  [ring.Partitions]*hold.Flip    // that was sent last; nil once it has ended
+	frozen [ring.Partitions]time.Duration // since then; 0: not
+}
+
+// outgoing is what was sent of a partition, and is to be acknowledged.
+type outgoing struct {
+	sent    *bucket.Lines
+	changes *bucket.Lines // the same, where it is changes that no other message has
+	pending time.Duration // since when something is not acknowledged; 0: everything is
 }
 
 var (

@@ -21,10 +21,10 @@ func TestHandoffSentAgainIsTheSame(t *testing.T) {
 		a.told.do(func() {
 			f := &hold.Flip{Part: hold.Part(p)}
 			a.sendFlip("nobody", f)
-			first, lines := f.Seq, a.sent[p].Len()
+			first, lines := f.Seq, a.out[p].sent.Len()
 			a.sendFlip("nobody", f)
-			if a.sent[p].Len() != lines {
-				t.Errorf("partition %d: sent %d lines, then %d", p, lines, a.sent[p].Len())
+			if a.out[p].sent.Len() != lines {
+				t.Errorf("partition %d: sent %d lines, then %d", p, lines, a.out[p].sent.Len())
 			}
 			next := &hold.Flip{Part: hold.Part(p)} // a later handoff brings what the first did not
 			a.sendFlip("nobody", next)

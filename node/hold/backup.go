@@ -89,7 +89,8 @@ func (m *Machine) backUp(i int, seq uint64) {
 		return
 	}
 	m.round++
-	b := &Backup{Part: Part(i), Hold: p.hold, Round: m.round}
+	b := m.backups.New()
+	*b = Backup{Part: Part(i), Hold: p.hold, Round: m.round}
 	if k.whole {
 		b.Base = k.acked
 	} else if m.bulk[to] >= maxBulk {
@@ -165,7 +166,9 @@ func (m *Machine) store(from Peer, b *Backup, fits bool) {
 	i := b.Of()
 	p := &m.parts[i]
 	reply := func(code StoreCode) {
-		m.send(from.Name, &BackedUp{Part(i), p.hold, b.Hold, b.Seq, b.Round, code})
+		r := m.backedUps.New()
+		*r = BackedUp{Part(i), p.hold, b.Hold, b.Seq, b.Round, code}
+		m.send(from.Name, r)
 	}
 	if !m.may {
 		reply(NotReady)
@@ -194,7 +197,7 @@ func (m *Machine) store(from Peer, b *Backup, fits bool) {
 		return
 	}
 	p.state, p.copy, p.round, p.mine, p.restored = Copy, v, b.Round, false, false
-	m.emit(Store{i, b})
+	m.emit(m.stores.put(Store{i, b}))
 	reply(Stored)
 }
 
@@ -231,7 +234,7 @@ func (m *Machine) backedUp(from Peer, r *BackedUp) {
 	m.peers[from.Name].failed = 0
 	k.acked = Version{r.Under.Epoch, r.Under.Start, r.Seq}
 	k.msg, k.missed, k.whole = nil, 0, true
-	m.emit(Acknowledged{i, r.Seq})
+	m.emit(m.acks.put(Acknowledged{i, r.Seq}))
 	if !k.told || p.keeper != k.to || len(p.olds) > 0 {
 		// First who has the copy now, then that the older ones may go.
 		k.told, p.keeper = true, k.to

@@ -20,7 +20,7 @@ func BenchmarkBackup(b *testing.B) {
 	var mail, back []hold.Message
 	collect := func(to *[]hold.Message, effects []hold.Effect) {
 		for _, e := range effects {
-			if s, ok := e.(hold.Send); ok {
+			if s, ok := e.(*hold.Send); ok {
 				*to = append(*to, s.Message)
 			}
 		}

@@ -3,7 +3,7 @@ package hold
 import "github.com/stint-limiter/stint/bucket"
 
 // An Effect is what node is to do, in the order in which effects come. None of them fails: what can be refused is asked for in an
-// event's fields before it is decided.
+// event's fields before it is decided. Those that come in crowds (Send, Store, Acknowledged) are pointers, good until the next Step.
 type Effect interface{ effect() }
 
 // Send a message. Where it wants lines (Backup, Flip, Return) and has none yet, node puts them in as they are now, with their Seq: the
@@ -92,15 +92,15 @@ type Acknowledged struct {
 // Woke: this node was stopped for so long. All connections are to be dropped: what waits in them is old.
 type Woke struct{ Late Age }
 
-func (Send) effect()           {}
+func (*Send) effect()          {}
 func (Own) effect()            {}
 func (Freeze) effect()         {}
 func (Thaw) effect()           {}
 func (Shut) effect()           {}
-func (Store) effect()          {}
+func (*Store) effect()         {}
 func (Absorb) effect()         {}
 func (Clear) effect()          {}
 func (Rerouted) effect()       {}
 func (Unacknowledged) effect() {}
-func (Acknowledged) effect()   {}
+func (*Acknowledged) effect()  {}
 func (Woke) effect()           {}

@@ -53,30 +53,39 @@ type Machine struct {
 
 	out     []Effect
 	touched []int // partitions whose route may have changed in this step
+
+	sends     arena[Send]
+	stores    arena[Store]
+	acks      arena[Acknowledged]
+	backups   Slab[Backup]
+	backedUps Slab[BackedUp]
 }
 
 // part is what the machine keeps of one partition.
+//
+// Copies go to and fro for most partitions every 50 ms, and by then the processor has forgotten them: what a copy touches comes first, in two of its lines.
 type part struct {
 	state    State
-	unsure   bool   // was stopped, and has not yet asked who claimed meanwhile
-	mine     bool   // the copy has lines that were spent or restored here: the next claimer is to get them again
-	restored bool   // the copy is from a snapshot
-	touched  bool   // is in Machine.touched
-	hold     Hold   // the highest known to be installed
-	floor    uint64 // the highest epoch seen in anything
-	history  bucket.Name
-	copy     Version
-	round    uint64 // of the Backup that the copy is from; 0: it is not from one
-	claimed  Age    // when the history, or a part of what counts beside it, was claimed; 0: never
-	promise  promise
-	released []released
-	keeper   string
-	keeping  *keeping
-	olds     []string
-	flip     *flip
+	unsure   bool // was stopped, and has not yet asked who claimed meanwhile
+	mine     bool // the copy has lines that were spent or restored here: the next claimer is to get them again
+	restored bool // the copy is from a snapshot
+	touched  bool // is in Machine.touched
 	due      bool // only others, or what was lent, keep it from being handed over
 	lends    bool // it is to stay here, so that hits may be lent
-	back     Age  // what was lent is back by then
+	hold     Hold // the highest known to be installed
+	copy     Version
+	round    uint64 // of the Backup that the copy is from; 0: it is not from one
+	keeping  *keeping
+	keeper   string
+	olds     []string
+
+	floor    uint64 // the highest epoch seen in anything
+	history  bucket.Name
+	claimed  Age // when the history, or a part of what counts beside it, was claimed; 0: never
+	promise  promise
+	released []released
+	flip     *flip
+	back     Age // what was lent is back by then
 	refused  []refusal
 	claim    *claim
 	retryAt  Age // no round before that
@@ -87,6 +96,8 @@ type part struct {
 	relay    string
 	relayEnd Age
 	ret      giving
+
+	_ [32]byte // to whole lines of the processor's; see TestPartLiesInLines
 }
 
 // New returns the machine of a node, which holds nothing yet.
@@ -108,6 +119,9 @@ func New(cfg Config) *Machine {
 func (m *Machine) Step(now Age, e Event) []Effect {
 	m.now = max(m.now, now)
 	m.out, m.touched = m.out[:0], m.touched[:0]
+	m.sends.reset()
+	m.stores.reset()
+	m.acks.reset()
 	if _, view := e.(ViewChanged); m.over && !view {
 		return m.out
 	}
@@ -175,7 +189,7 @@ func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
 
 func (m *Machine) send(to string, msg Message) {
 	if to != m.self.Name && to != "" {
-		m.emit(Send{to, msg})
+		m.emit(m.sends.put(Send{to, msg}))
 	}
 }
 

@@ -34,8 +34,8 @@ func newBench(t *testing.T) *bench {
 func (b *bench) do(e hold.Event) []string {
 	var out []string
 	for _, x := range b.m.Step(b.now, e) {
-		if s, ok := x.(hold.Send); ok {
-			b.sent = append(b.sent, s)
+		if s, ok := x.(*hold.Send); ok {
+			b.sent = append(b.sent, *s)
 			switch m := s.Message.(type) {
 			case *hold.Backup:
 				m.Seq, m.Lines = 5, "lines"
@@ -140,7 +140,7 @@ func short(x hold.Effect) string {
 	switch x := x.(type) {
 	case hold.Rerouted:
 		return ""
-	case hold.Send:
+	case *hold.Send:
 		if s := shortMessage(x.Message); s != "" {
 			return x.To + ": " + s
 		}
@@ -155,7 +155,7 @@ func short(x hold.Effect) string {
 	case hold.Woke:
 		return "woke"
 	}
-	return strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", x), "hold."))
+	return strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(fmt.Sprintf("%T", x), "*"), "hold."))
 }
 
 func shortMessage(m hold.Message) string {

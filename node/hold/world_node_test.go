@@ -178,7 +178,7 @@ func isTimer(e hold.Event) bool {
 func (n *node) carry(x hold.Effect, e hold.Event) {
 	w := n.w
 	switch x := x.(type) {
-	case hold.Send:
+	case *hold.Send:
 		n.post(x.To, x.Message)
 	case hold.Own:
 		p := &n.parts[x.Partition]
@@ -209,7 +209,7 @@ func (n *node) carry(x hold.Effect, e hold.Event) {
 	case hold.Shut:
 		n.parts[x.Partition].thawed(w)
 		n.parts[x.Partition].gate = shut
-	case hold.Store:
+	case *hold.Store:
 		p := &n.parts[x.Partition]
 		if x.Backup.Whole() {
 			p.lines.replace(x.Backup.Lines.(*exported))
@@ -226,7 +226,7 @@ func (n *node) carry(x hold.Effect, e hold.Event) {
 		n.parts[x.Partition].lines.clear()
 	case hold.Unacknowledged:
 		n.parts[x.Partition].lines.unacknowledged()
-	case hold.Acknowledged:
+	case *hold.Acknowledged:
 		r := e.(hold.Received)
 		p := &n.parts[x.Partition]
 		p.safe, p.copied = run{r.From, r.Start}, p.sent[x.Seq]

@@ -226,9 +226,9 @@ func brief(v any) string {
 	switch v := v.(type) {
 	case hold.Received:
 		s = fmt.Sprintf("from %s%d %T%+v", v.From, v.Start, v.Message, v.Message)
-	case hold.Send:
+	case *hold.Send:
 		s = fmt.Sprintf("to %s %T%+v", v.To, v.Message, v.Message)
-	case hold.Store, hold.Absorb, hold.BackupDue, hold.ViewChanged:
+	case *hold.Store, hold.Absorb, hold.BackupDue, hold.ViewChanged:
 		s = fmt.Sprintf("%T", v)
 	}
 	return strings.NewReplacer("hold.", "", "*", "", "&", "").Replace(s)

@@ -35,29 +35,15 @@ type reader struct {
 	names [maxNames]string
 	n     int
 
-	asks     slab[hold.Ask]
-	answers  slab[hold.Answer]
-	releases slab[hold.Release]
-	probes   slab[hold.Probe]
-	probeds  slab[hold.Probed]
-	holds    slab[hold.Holds]
-	backups  slab[hold.Backup]
-	backed   slab[hold.BackedUp]
-	drops    slab[hold.Drop]
-}
-
-// A slab gives out small messages that were allocated together. They all stay in memory until the last is let go of, so it is few.
-type slab[T any] []T
-
-const slabSize = 32
-
-func (s *slab[T]) new() *T {
-	if len(*s) == 0 {
-		*s = make([]T, slabSize)
-	}
-	t := &(*s)[0]
-	*s = (*s)[1:]
-	return t
+	asks     hold.Slab[hold.Ask]
+	answers  hold.Slab[hold.Answer]
+	releases hold.Slab[hold.Release]
+	probes   hold.Slab[hold.Probe]
+	probeds  hold.Slab[hold.Probed]
+	holds    hold.Slab[hold.Holds]
+	backups  hold.Slab[hold.Backup]
+	backed   hold.Slab[hold.BackedUp]
+	drops    hold.Slab[hold.Drop]
 }
 
 // packet reads a packet and calls take with each message, until one of them fails. What is taken is the caller's; none of it points into
@@ -97,36 +83,36 @@ func (r *reader) message(kind Kind, partitions int) (hold.Message, *bucket.Lines
 	}
 	switch kind {
 	case Ask:
-		m := r.asks.new()
+		m := r.asks.New()
 		*m = hold.Ask{Part: part, Round: r.fixed(), Target: r.hold(), InFlight: r.flags(1) != 0, Epoch: r.number()}
 		return m, nil
 	case Answer:
-		m := r.answers.new()
+		m := r.answers.New()
 		*m = hold.Answer{Part: part, Round: r.fixed(), Verdict: hold.Verdict(r.code(byte(hold.HOLD), byte(hold.PROMISE))), Hold: r.hold(),
 			Floor: r.number(), Copy: r.version(), By: r.name(), Keeper: r.name()}
 		return m, nil
 	case Nominate:
 		return &hold.Nominate{Part: part, Target: r.hold(), Asked: r.number(), Epoch: r.number(), Took: r.age(), Olds: r.olds()}, nil
 	case Release:
-		m := r.releases.new()
+		m := r.releases.New()
 		*m = hold.Release{Part: part, Epoch: r.number()}
 		return m, nil
 	case Probe:
-		m := r.probes.new()
+		m := r.probes.New()
 		*m = hold.Probe{Part: part, ID: r.fixed(), Target: r.hold(), Epoch: r.number()}
 		return m, nil
 	case Probed:
-		m := r.probeds.new()
+		m := r.probeds.New()
 		*m = hold.Probed{Part: part, ID: r.fixed(), Yes: r.flags(1) != 0, Busy: r.flags(1) != 0, Hold: r.hold()}
 		return m, nil
 	case Holds:
-		m := r.holds.new()
+		m := r.holds.New()
 		*m = hold.Holds{Part: part, Hold: r.hold(), Keeper: r.name()}
 		return m, nil
 	case Who:
 		return &hold.Who{}, nil
 	case Backup:
-		m := r.backups.new()
+		m := r.backups.New()
 		*m = hold.Backup{Part: part, Hold: r.hold(), Base: r.version(), Seq: r.number(), Round: r.number()}
 		lines := r.lines(r.flags(flagLines))
 		if lines != nil {
@@ -134,11 +120,11 @@ func (r *reader) message(kind Kind, partitions int) (hold.Message, *bucket.Lines
 		}
 		return m, lines
 	case BackedUp:
-		m := r.backed.new()
+		m := r.backed.New()
 		*m = hold.BackedUp{Part: part, Hold: r.hold(), Under: r.hold(), Seq: r.number(), Round: r.number(), Code: hold.StoreCode(r.code(byte(hold.Stored), byte(hold.NotReady)))}
 		return m, nil
 	case Drop:
-		m := r.drops.new()
+		m := r.drops.New()
 		*m = hold.Drop{Part: part, Hold: r.hold(), Seq: r.number(), Round: r.number(), Keeper: r.name()}
 		return m, nil
 	case Flip:
