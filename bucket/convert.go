@@ -23,8 +23,8 @@ func (l *line) hits(now Instant, buf *[40]hit) []hit {
 	}
 	var v view
 	l.view(&v, now)
-	for s := v.cur - (v.g.n - 1); s <= v.cur; s++ {
-		if n := v.g.get(&v.m, v.g.pos(s)); n > 0 {
+	for s := v.cur - (v.g.n() - 1); s <= v.cur; s++ {
+		if n := v.g.get(&v.m, s); n > 0 {
 			h = append(h, hit{min(last, v.g.start(s+1)-1), n})
 		}
 	}
@@ -49,11 +49,10 @@ again:
 		newest := g.slot(last)
 		for _, x := range h {
 			s := g.slot(x.at)
-			if s+g.n <= newest {
+			if s+g.n() <= newest {
 				continue
 			}
-			p := g.pos(s)
-			v := addSat(g.get(&m, p), x.n)
+			v := addSat(g.get(&m, s), x.n)
 			if v > g.max() {
 				if g.lg > 1 {
 					k, aux = k+1, 0
@@ -61,7 +60,7 @@ again:
 				}
 				v = g.max()
 			}
-			g.put(&m, p, v)
+			g.put(&m, s, v)
 		}
 		flags := l.clock & denyingMask
 		l.clock = uint64(k) | flags | aux<<auxShift

@@ -57,12 +57,12 @@ func (l *line) record(now Instant) Record {
 		last := l.fresh() - l.span()
 		var v view
 		l.view(&v, now)
-		g := &v.g
+		g := v.g
 		if now < last-Instant(g.width) {
 			now = last // a clock that went back; nearer, hits are lent until the last
 		}
 		newest := g.slot(last)
-		r.Marks = g.turned(&v.m, g.pos(newest+1))
+		r.Marks = g.turned(&v.m, newest+1)
 		aux = uint64(last-g.start(newest)) << 8 / g.width
 	case fixed:
 		r.Marks = [5]uint64{l.marks[0], uint64(l.fixedEnd() - now), uint64(now - Instant(l.marks[2]))}
@@ -179,9 +179,9 @@ func (l *line) slotsArrive(last Instant, into uint64) {
 	phase &= auxMask // one more: the next slot's beginning
 	var buf [40]hit
 	h := buf[:0]
-	for i := range g.n {
+	for i := range g.n() {
 		if v := g.get(&l.marks, i); v > 0 {
-			h = append(h, hit{min(last, begin+Instant(g.width)*Instant(i+2-g.n)-1), v})
+			h = append(h, hit{min(last, begin+Instant(g.width)*Instant(i+2-g.n())-1), v})
 		}
 	}
 	l.lay(k, phase, last, h)

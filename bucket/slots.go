@@ -15,77 +15,72 @@ import "math/bits"
 // phaseBits is how finely a phase is kept: as many bits as aux has.
 const phaseBits = 7
 
-// A grid is how a line's slots lie in time.
+// A grid is how a line's slots lie in time. It is small enough to stay in registers: as a struct in memory, written field by field and copied whole,
+// it was a sixth of a take.
 type grid struct {
 	width, off uint64 // µs
-	n          uint64 // slots
-	lg         uint8  // log2 of the slots in a word of marks
-	bits       uint8  // of a slot's count
+	lg         uint64 // log2 of the slots in a word of marks: 3, 2 or 1
 }
 
 func (l *line) grid() grid { return gridOf(l.kind(), uint64(l.span()), l.aux()) }
 
 func gridOf(k kind, span, aux uint64) grid {
 	var g grid
-	switch k { // constants: a division by a variable costs as much as all the rest of a take
+	switch k { // constants: a division by a variable costs several times as much
 	case slots1:
-		g = grid{width: (span + 38) / 39, n: 40, lg: 3, bits: 8}
+		g = grid{width: (span + 38) / 39, lg: 3}
 	case slots2:
-		g = grid{width: (span + 18) / 19, n: 20, lg: 2, bits: 16}
+		g = grid{width: (span + 18) / 19, lg: 2}
 	default:
-		g = grid{width: (span + 8) / 9, n: 10, lg: 1, bits: 32}
+		g = grid{width: (span + 8) / 9, lg: 1}
 	}
 	g.off = aux * g.width >> phaseBits
 	return g
 }
 
+// n returns how many slots there are.
+func (g grid) n() uint64 { return 5 << (g.lg & 3) }
+
+// lanes returns how many of them are in a word of marks.
+func (g grid) lanes() uint64 { return 1 << (g.lg & 3) }
+
 // slot returns the number of the slot that t is in.
-func (g *grid) slot(t Instant) uint64 { return (uint64(t+bias) - g.off) / g.width }
+func (g grid) slot(t Instant) uint64 { return (uint64(t+bias) - g.off) / g.width }
 
 // start returns the first instant of slot s.
-func (g *grid) start(s uint64) Instant { return Instant(s*g.width+g.off) - bias }
+func (g grid) start(s uint64) Instant { return Instant(s*g.width+g.off) - bias }
 
 // leaves returns the instant at which the hits of slot s no longer count.
-func (g *grid) leaves(s uint64) Instant { return g.start(s + g.n) }
+func (g grid) leaves(s uint64) Instant { return g.start(s + g.n()) }
 
-// pos returns the place of slot s in the ring.
-func (g *grid) pos(s uint64) uint64 {
-	switch g.n {
-	case 40:
-		return s % 40
-	case 20:
-		return s % 20
-	}
-	return s % 10
+// max returns the most hits that a slot has room for.
+func (g grid) max() uint64 { return 1<<(64>>(g.lg&3)&63) - 1 }
+
+// place returns which word of marks slot s is in, and where in it: the slots are a ring.
+func (g grid) place(s uint64) (word, shift uint64) {
+	return s >> (g.lg & 3) % 5, s & (g.lanes() - 1) << (6 - g.lg&3)
 }
 
-func (g *grid) max() uint64 { return 1<<(g.bits&63) - 1 }
-
-// place returns which word of marks a slot is in, and where in it.
-func (g *grid) place(pos uint64) (word uint64, shift uint8) {
-	return pos >> (g.lg & 7), uint8(pos<<(6-g.lg&7)) & 63
+func (g grid) get(m *[5]uint64, s uint64) uint64 {
+	w, shift := g.place(s)
+	return m[w] >> (shift & 63) & g.max()
 }
 
-func (g *grid) get(m *[5]uint64, pos uint64) uint64 {
-	w, s := g.place(pos)
-	return m[w] >> s & g.max()
+func (g grid) put(m *[5]uint64, s, n uint64) {
+	w, shift := g.place(s)
+	m[w] = m[w]&^(g.max()<<(shift&63)) | n<<(shift&63)
 }
 
-func (g *grid) put(m *[5]uint64, pos, n uint64) {
-	w, s := g.place(pos)
-	m[w] = m[w]&^(g.max()<<s) | n<<s
-}
-
-// turned returns the ring as one that begins at the place pos.
-func (g *grid) turned(m *[5]uint64, pos uint64) (to [5]uint64) {
-	w, s := g.place(pos)
+// turned returns the ring as one that begins at slot s.
+func (g grid) turned(m *[5]uint64, s uint64) (to [5]uint64) {
+	w, shift := g.place(s)
 	for i := range uint64(5) {
-		to[i] = m[(w+i)%5]>>s | m[(w+i+1)%5]<<(64-s)
+		to[i] = m[(w+i)%5]>>shift | m[(w+i+1)%5]<<(64-shift)
 	}
 	return to
 }
 
-func (g *grid) sum(m *[5]uint64) uint64 {
+func (g grid) sum(m *[5]uint64) uint64 {
 	var t uint64
 	switch g.lg {
 	case 3:
@@ -134,17 +129,16 @@ func (l *line) view(v *view, now Instant) {
 }
 
 // pass empties the slots that come round between s and cur, which is the current one now.
-func (g *grid) pass(m *[5]uint64, s, cur uint64) {
+func (g grid) pass(m *[5]uint64, s, cur uint64) {
 	k := cur - s
-	if k >= g.n {
+	if k >= g.n() {
 		*m = [5]uint64{}
 		return
 	}
-	w, shift := g.place(g.pos(s + 1))
-	for in := uint64(1)<<(g.lg&7) - uint64(shift)>>(6-g.lg&7); k > 0; in = 1 << (g.lg & 7) { // slots from there to the end of the word
+	w, shift := g.place(s + 1)
+	for in := g.lanes() - (s+1)&(g.lanes()-1); k > 0; in = g.lanes() { // slots from there to the end of the word
 		in = min(in, k)
-		gone := ^uint64(0) >> (64 - in<<(6-g.lg&7)&127) << shift
-		m[w] &^= gone
+		m[w] &^= ^uint64(0) >> (64 - in<<(6-g.lg&3)&127) << (shift & 63)
 		if w++; w == 5 {
 			w = 0
 		}
@@ -156,8 +150,8 @@ func (g *grid) pass(m *[5]uint64, s, cur uint64) {
 func (v *view) wait(need uint64, fresh Instant) Instant { return v.g.wait(&v.m, v.cur, need, fresh) }
 
 // wait returns it of marks whose current slot is cur.
-func (g *grid) wait(m *[5]uint64, cur, need uint64, fresh Instant) Instant {
-	for s, n := g.oldest(m, cur-(g.n-1)); s <= cur; s, n = g.oldest(m, s+1) {
+func (g grid) wait(m *[5]uint64, cur, need uint64, fresh Instant) Instant {
+	for s, n := g.oldest(m, cur-(g.n()-1)); s <= cur; s, n = g.oldest(m, s+1) {
 		if n >= need {
 			return min(g.leaves(s), fresh)
 		}
@@ -170,16 +164,16 @@ func (g *grid) wait(m *[5]uint64, cur, need uint64, fresh Instant) Instant {
 }
 
 // oldest returns the first slot from s on, once round the ring, that is not empty, and its hits.
-func (g *grid) oldest(m *[5]uint64, s uint64) (slot, hits uint64) {
-	w, shift := g.place(g.pos(s))
-	at := s - uint64(shift)>>(6-g.lg&7) // the slot in the word's first place, or that would be
-	rest := m[w] >> shift << shift
+func (g grid) oldest(m *[5]uint64, s uint64) (slot, hits uint64) {
+	w, shift := g.place(s)
+	at := s &^ (g.lanes() - 1) // the slot in the word's first place, or that would be
+	rest := m[w] >> (shift & 63) << (shift & 63)
 	for range 6 { // the word that s is in comes last once more, with what is before s
 		if rest != 0 {
-			k := uint64(bits.TrailingZeros64(rest)) >> (6 - g.lg&7)
-			return at + k, rest >> (k << (6 - g.lg&7) & 63) & g.max()
+			k := uint64(bits.TrailingZeros64(rest)) >> (6 - g.lg&3)
+			return at + k, rest >> (k << (6 - g.lg&3) & 63) & g.max()
 		}
-		at += 1 << (g.lg & 7)
+		at += g.lanes()
 		if w++; w == 5 {
 			w = 0
 		}
@@ -218,8 +212,7 @@ func (l *line) slotsAdd(v *view, now Instant, hits uint64) {
 	now = max(now, l.fresh()-span)
 	l.setFresh(now + span)
 	for {
-		p := v.g.pos(v.cur)
-		n := addSat(v.g.get(&v.m, p), hits)
+		n := addSat(v.g.get(&v.m, v.cur), hits)
 		if n > v.g.max() {
 			if v.g.lg > 1 {
 				// A slot is full: COUNT was raised on the live line, or copies were added up.
@@ -230,7 +223,7 @@ func (l *line) slotsAdd(v *view, now Instant, hits uint64) {
 			}
 			n = v.g.max()
 		}
-		v.g.put(&v.m, p, n)
+		v.g.put(&v.m, v.cur, n)
 		l.marks = v.m
 		return
 	}
@@ -242,12 +235,11 @@ func (l *line) slotsGive(now, at Instant, hits uint64) bool {
 	span := l.span()
 	last := l.fresh() - span
 	now = max(now, last)
-	first, end := g.slot(now)-(g.n-1), g.slot(last)
+	first, end := g.slot(now)-(g.n()-1), g.slot(last)
 	take := func(s uint64) {
-		p := g.pos(s)
-		v := g.get(&l.marks, p)
+		v := g.get(&l.marks, s)
 		d := min(v, hits)
-		g.put(&l.marks, p, v-d)
+		g.put(&l.marks, s, v-d)
 		hits -= d
 	}
 	if at >= 0 {
@@ -262,8 +254,8 @@ func (l *line) slotsGive(now, at Instant, hits uint64) bool {
 	for s := first; hits > 0 && s <= end; s++ {
 		take(s)
 	}
-	for s := end; s > end-g.n; s-- {
-		if g.get(&l.marks, g.pos(s)) > 0 {
+	for s := end; s > end-g.n(); s-- {
+		if g.get(&l.marks, s) > 0 {
 			// What is left was spent at the end of its slot at the latest.
 			l.setFresh(min(last, g.start(s+1)-1) + span)
 			return true

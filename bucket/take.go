@@ -88,8 +88,7 @@ func (p *Partition) takeSlots(now Instant, w *Want, l *line, n uint64, out *Outc
 	used, most := g.sum(m), uint64(w.Limit.Count)
 	fits := used+n <= most
 	if fits {
-		pos := g.pos(cur)
-		c := g.get(m, pos) + n
+		c := g.get(m, cur) + n
 		if c > g.max() {
 			return false // COUNT was raised
 		}
@@ -97,7 +96,7 @@ func (p *Partition) takeSlots(now Instant, w *Want, l *line, n uint64, out *Outc
 			l.marks = passed
 			m = &l.marks
 		}
-		g.put(m, pos, c)
+		g.put(m, cur, c)
 		if now > fresh-span {
 			fresh = min(now+span, maxFresh)
 			l.setFresh(fresh)
