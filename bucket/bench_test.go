@@ -27,6 +27,36 @@ func BenchmarkTakeWarm(b *testing.B) {
 	}
 }
 
+// A caller that paces itself has hits in every slot, and each of its takes comes in another one than the last; one that does not is denied most
+// of the time, by hits that lie back further and further.
+func BenchmarkTakePaced(b *testing.B) {
+	for _, l := range []Limit{sliding(10, time.Minute), sliding(200, time.Minute), sliding(50000, time.Minute), sliding(1<<32-1, time.Minute)} {
+		for _, c := range []struct {
+			name string
+			step Instant
+		}{
+			{"paced", second * 3 / 2}, // about a slot of the finest
+			{"denied", second / 100},
+		} {
+			hits := max(1, l.Count/45) // of 40 paced takes nine in ten of them fit
+			if c.name == "denied" {
+				hits = max(1, l.Count/4)
+			}
+			b.Run(c.name+"/"+strconv.Itoa(int(l.Count)), func(b *testing.B) {
+				p := open(10)
+				wants := []Want{want(l, "k")}
+				var out Outcome
+				b.ReportAllocs()
+				now := noon
+				for b.Loop() {
+					now += c.step
+					p.Take(now, wants, hits, &out)
+				}
+			})
+		}
+	}
+}
+
 // Yardsticks for the others: a machine that is busy or slow is so for these too.
 func BenchmarkYardstick(b *testing.B) {
 	b.Run("mutex", func(b *testing.B) {
