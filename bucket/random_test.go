@@ -165,6 +165,7 @@ func (h *timeline) take(ws []Want, n uint32) {
 		h.fail("%v", err)
 	}
 	h.log = append(h.log, fmt.Sprintf("%d take %d of %s: %+v", h.now, n, show(ws), out))
+	h.shorter(before, ws, n, out)
 	h.judge(ws, n, out)
 	if !out.Allowed {
 		h.retry(before, ws, n, out)
