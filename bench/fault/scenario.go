@@ -155,8 +155,7 @@ func (s *Stage) tell(c Scenario) error {
 	}
 	// What was counted before it went wrong is shown all the same.
 	s.Step("the last hits")
-	s.Load.Pause()
-	if err := s.Load.Finish(s.ctx, s.Keys); err != nil && story == nil {
+	if err := s.finish(); err != nil && story == nil {
 		story = err
 	}
 	s.row.Counters = s.counters()

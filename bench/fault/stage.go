@@ -121,6 +121,18 @@ func (s *Stage) serve(nodes ...*proc.Node) (time.Duration, error) {
 	return time.Since(from), err
 }
 
+// lending is how long after the last check every hit that was lent is back, and no denial is remembered any more: they last 200 ms and a second.
+const lending = 1500 * time.Millisecond
+
+// finish pauses the load and asks for what is left of all keys, once nothing is on loan: that would be denied, and be missing in the account.
+func (s *Stage) finish() error {
+	s.Load.Pause()
+	if err := s.sleep(lending); err != nil {
+		return err
+	}
+	return s.Load.Finish(s.ctx, s.Keys)
+}
+
 // agree waits until all nodes that run have one ring and see each other, and nobody else, alive.
 func (s *Stage) agree() error {
 	s.Step("until all nodes agree")

@@ -148,8 +148,7 @@ func twoKills(s *Stage) error {
 		return err
 	}
 	s.Step("until all keys deny")
-	s.Load.Pause()
-	if err := s.Load.Finish(s.ctx, s.Keys); err != nil {
+	if err := s.finish(); err != nil {
 		return err
 	}
 	if err := s.settle(); err != nil {
