@@ -45,6 +45,8 @@
 //     not answer, or the holder does.
 //   - The message by which a node learns that it was stopped is dropped, as all that waits behind it is.
 //   - A node that says goodbye lets go first (Quit): the others claim at once.
+//   - A partition that is to go elsewhere is lent from no more, and goes once what was lent of it must be back (loans.go). One that waits for that alone, or
+//     for others to be handed over, goes with a Beat: it does not wait for House.
 //
 // # What it does not do
 //
