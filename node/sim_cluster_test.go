@@ -231,24 +231,28 @@ const leaveTime = 10 * time.Second
 
 // leave takes a node down in order, as the binary does: ready no more, then gone.
 func (s *sim) leave(x *simNode) {
-	if x.leaving.Swap(true) {
-		return
+	if !x.leaving.Swap(true) {
+		s.leaveWithin(x, leaveTime)
 	}
+}
+
+// leaveWithin returns how long the leave took.
+func (s *sim) leaveWithin(x *simNode, within time.Duration) time.Duration {
 	s.logf("leave %s", x.name)
 	if s.parts() > 1 {
 		s.book.fault(simFault{at: s.now(), what: "leave of a side", name: x.name, whole: true})
 	}
 	x.Drain()
 	began := s.now()
-	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	err := x.Leave(ctx)
 	took := s.now() - began
 	s.logf("%s has left after %v: %v", x.name, took, err)
 	if x.dead.Load() {
-		return
+		return took
 	}
-	if took >= leaveTime {
+	if took >= within {
 		s.book.fault(simFault{at: s.now(), what: "leave that took too long", name: x.name, whole: s.unsettled() != ""})
 	}
 	s.mu.Lock()
@@ -260,6 +264,7 @@ func (s *sim) leave(x *simNode) {
 	x.dead.Store(true)
 	x.Close()
 	s.parted()
+	return took
 }
 
 // link cuts a way, for gossip and for peers.
