@@ -129,3 +129,31 @@ func TestDataThatIsDamaged(t *testing.T) {
 		t.Errorf("no snapshot after the leave: %v", err)
 	}
 }
+
+// A leave that runs out of time, here as all who could take over are dead, still writes the snapshot: in the last quarter of its time.
+func TestDataOfALeaveWithoutTime(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSim(t, t.Name(), 1, true)
+		s.data = t.TempDir()
+		defer s.end()
+		s.boot()
+		x := s.live()[0]
+		l := limit(t, "5/1h")
+		for k := range 100 {
+			s.request(x, check(fmt.Sprint("key", k), 1, l))
+		}
+		for _, other := range s.live()[1:] {
+			s.crash(other, true)
+		}
+		const bound = 300 * time.Millisecond
+		if took := s.leaveWithin(x, bound); took > bound+goodbyeLeast {
+			t.Errorf("it took %v, of %v", took, bound)
+		}
+		if !s.logged(x.name, "leaving before everything is handed over") || !s.logged(x.name, "saved a snapshot") {
+			t.Error("it handed everything over, or saved nothing")
+		}
+		if _, err := os.Stat(snapshot.Path(s.data, x.name)); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -36,6 +36,7 @@ type sim struct {
 	hasher bucket.Hasher
 	book   *ledger
 
+	data     string // a directory for snapshots
 	noLeases bool
 	hot      bool     // keys with large limits that are asked for all the time
 	names    []string // of hosts 0, 1…: members at first, then joiners
@@ -130,7 +131,7 @@ func (s *sim) start(name string, first bool) *simNode {
 	self, hello, dial := peer.Member{Name: name, StartID: start}, Hello(s.hasher), s.peers.Dialer(s.ip(name))
 	var server atomic.Pointer[peer.Server]
 	n, err := New(Config{
-		Name: name, StartID: start, Gossip: g, First: first, Hasher: s.hasher, MaxLines: 100_000, Log: log, NoLeases: s.noLeases,
+		Name: name, StartID: start, Gossip: g, First: first, Hasher: s.hasher, MaxLines: 100_000, Log: log, NoLeases: s.noLeases, Data: s.data,
 		Pipe: func(c peer.PipeConfig) (*peer.Pipe, error) {
 			c.Self, c.Hello, c.Log, c.Dial = self, hello, log, dial
 			return peer.NewPipe(c)

@@ -17,7 +17,7 @@ func TestCheckNamesWhatIsBroken(t *testing.T) {
 		beyond time.Duration
 	}{
 		{"tick is positive", func(t *Timers) *time.Duration { return &t.Tick }, 1, -1},
-		{"gap ≥ 2 ticks", func(t *Timers) *time.Duration { return &t.Tick }, 40 * ms, 1},
+		{"gap ≥ 2 ticks", func(t *Timers) *time.Duration { return &t.Gap }, 40 * ms, -1},
 		{"gap + round trip ≤ probe", func(t *Timers) *time.Duration { return &t.Probe }, 95 * ms, -1},
 		{"probe + 2 round trips ≤ round", func(t *Timers) *time.Duration { return &t.Probe }, 100 * ms, 1},
 		{"round ≤ claim-max", func(t *Timers) *time.Duration { return &t.ClaimMax }, 130 * ms, -1},

@@ -1,8 +1,8 @@
 package snapshot
 
 import (
+	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,12 +13,13 @@ import (
 // A Keeper keeps the table of one node on disk: Restore as the node starts, Run while it lives, Last as it leaves. Its methods
 // may be called from any goroutine.
 type Keeper struct {
-	cfg KeeperConfig
+	cfg     KeeperConfig
+	leaving atomic.Bool // Last was called: a save that is under way makes room for it
 
-	mu     sync.Mutex // one at a time; protects following fields
-	begun  bool       // there is something worth keeping: an unchanged table need not be written again
-	sum    uint64     // of what was saved last
-	failed bool       // and it was said
+	turn   chan struct{} // full while somebody saves; protects following fields
+	begun  bool          // there is something worth keeping: an unchanged table need not be written again
+	sum    uint64        // of what was saved last
+	failed bool          // and it was said
 	ended  bool
 	buf    []byte
 
@@ -46,7 +47,7 @@ func NewKeeper(cfg KeeperConfig) *Keeper {
 	if cfg.Wall == nil {
 		cfg.Wall = time.Now
 	}
-	return &Keeper{cfg: cfg}
+	return &Keeper{cfg: cfg, turn: make(chan struct{}, 1)}
 }
 
 // Stats are for metrics.
@@ -85,27 +86,49 @@ const (
 	share = 10
 )
 
-// Run saves the table every ten seconds until stop is closed.
+// Run saves the table every ten seconds until stop is closed. It gives up what it is saving then, and waits for a Last that is under way.
 func (k *Keeper) Run(stop <-chan struct{}) {
 	timer := time.NewTimer(Every)
 	defer timer.Stop()
+	over := func() bool {
+		select {
+		case <-stop:
+			return true
+		default:
+			return k.leaving.Load()
+		}
+	}
 	for {
 		select {
 		case <-stop:
+			k.turn <- struct{}{} // until nothing is being saved
+			<-k.turn
 			return
 		case <-timer.C:
 		}
-		timer.Reset(max(Every, share*k.save(false)))
+		timer.Reset(max(Every, share*k.save(over, false)))
 	}
 }
 
 // Last freezes what is held and saves it: what is in the snapshot then is all that was ever spent here. The keeper saves no more after it.
-func (k *Keeper) Last() {
+//
+// It returns when the context ends, at the latest. What is not written by then is given up, and the snapshot before stays; what the disk has yet
+// to sync is finished beside the caller, and Run ends after it.
+func (k *Keeper) Last(ctx context.Context) {
+	k.leaving.Store(true)
 	for i := range k.cfg.Cluster.Partitions {
 		p := k.cfg.Table.Partition(i)
 		if epoch, gate := p.Epoch(); gate == bucket.Open {
 			p.SetState(bucket.Frozen, epoch)
 		}
 	}
-	k.save(true)
+	saved := make(chan struct{})
+	go func() {
+		defer close(saved)
+		k.save(func() bool { return ctx.Err() != nil }, true)
+	}()
+	select {
+	case <-saved:
+	case <-ctx.Done():
+	}
 }

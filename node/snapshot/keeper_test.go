@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -72,6 +73,9 @@ func (h *host) hold(epoch uint64) {
 	}
 }
 
+// save saves what there is, as Run does.
+func (h *host) save() { h.keeper.save(func() bool { return false }, false) }
+
 // take spends hits of a limit and returns how it stands.
 func (h *host) take(key, limit string, hits uint32) bucket.State {
 	h.Helper()
@@ -114,7 +118,7 @@ func TestWhatWasSpentIsBack(t *testing.T) {
 	h.take("few", "5/1h", 3)
 	h.wall = h.wall.Add(5 * time.Minute)
 	h.take("few", "5/1h", 2)
-	h.keeper.save(false)
+	h.save()
 
 	h.wall = h.wall.Add(10 * time.Minute)
 	h.start(1000)
@@ -144,7 +148,7 @@ func TestRestartsMoveNoWindow(t *testing.T) {
 	h.take("k", "5/1h", 5)
 	for i := range 50 {
 		h.wall = h.wall.Add(time.Minute)
-		h.keeper.Last()
+		h.keeper.Last(context.Background())
 		h.wall = h.wall.Add(10 * time.Second)
 		h.start(1000)
 		h.hold(uint64(2 + i))
@@ -166,7 +170,7 @@ func TestRoom(t *testing.T) {
 	for i := range 100 {
 		h.take(fmt.Sprint("long", i), "5/1h", 5)
 	}
-	h.keeper.save(false)
+	h.save()
 	h.wall = h.wall.Add(2 * time.Minute)
 	h.start(100)
 	if n := h.table.Stats().Lines; n != 100 || len(h.got) != parts {
@@ -190,7 +194,7 @@ func TestLinesThatMeanNothing(t *testing.T) {
 	h := newHost(t)
 	h.hold(1)
 	h.take("k", "5/1h", 5)
-	h.keeper.save(false)
+	h.save()
 	path := Path(h.dir, "n0")
 	var ps []Partition
 	good := 0
@@ -232,29 +236,29 @@ func TestLinesThatMeanNothing(t *testing.T) {
 func TestOnlyNewsIsSaved(t *testing.T) {
 	h := newHost(t)
 	path := Path(h.dir, "n0")
-	h.keeper.save(false)
+	h.save()
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("saved nothing: %v", err)
 	}
 	h.hold(1)
 	h.take("k", "5/1h", 5)
-	h.keeper.save(false)
+	h.save()
 	h.wall = h.wall.Add(time.Minute)
-	h.keeper.save(false)
+	h.save()
 	if s := h.keeper.Stats(); s.Saves != 1 || !s.Saved.Equal(h.wall) || s.Bytes == 0 {
 		t.Errorf("without news: %+v", s)
 	}
 	h.take("k2", "5/1h", 5)
-	h.keeper.save(false)
+	h.save()
 	h.hold(2)
-	h.keeper.save(false)
+	h.save()
 	if s := h.keeper.Stats(); s.Saves != 3 {
 		t.Errorf("%d saves, want one for the hit and one for the hold", s.Saves)
 	}
 	h.versions = nil
-	h.keeper.Last()
+	h.keeper.Last(context.Background())
 	h.start(1000)
-	h.keeper.Last()
+	h.keeper.Last(context.Background())
 	h.start(1000)
 	if len(h.got) != parts {
 		t.Errorf("%d partitions after a node that had nothing", len(h.got))
@@ -279,7 +283,7 @@ func TestVersions(t *testing.T) {
 			t.Fatalf("nothing in partition %d", i)
 		}
 	}
-	h.keeper.save(false)
+	h.save()
 	h.start(1000)
 	if !reflect.DeepEqual(h.got, want) {
 		t.Errorf("got  %v\nwant %v", h.got, want)
@@ -317,13 +321,13 @@ func TestTheLastSaveIsTheLast(t *testing.T) {
 	for range spent {
 		<-started
 	}
-	h.keeper.Last()
+	h.keeper.Last(context.Background())
 	over.Store(true)
 	spenders.Wait()
 	h.take2(ids[0], limit)
 	h.versions[0].Epoch++
-	h.keeper.save(false)
-	h.keeper.Last()
+	h.save()
+	h.keeper.Last(context.Background())
 	if s := h.keeper.Stats(); s.Saves != 1 {
 		t.Errorf("%d saves, want 1", s.Saves)
 	}
@@ -349,8 +353,8 @@ func TestADiskThatFails(t *testing.T) {
 	h.hold(1)
 	good := h.dir
 	h.keeper.cfg.Dir = good + "/gone"
-	h.keeper.save(false)
-	h.keeper.save(false)
+	h.save()
+	h.save()
 	if n := strings.Count(h.log.String(), "cannot save"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
@@ -358,11 +362,11 @@ func TestADiskThatFails(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	h.keeper.cfg.Dir = good
-	h.keeper.save(false)
+	h.save()
 	h.says("saved again")
 	h.take("k", "5/1h", 1)
 	h.keeper.cfg.Dir = good + "/gone"
-	h.keeper.Last()
+	h.keeper.Last(context.Background())
 	if n := strings.Count(h.log.String(), "cannot save"); n != 2 {
 		t.Errorf("the last time was not told")
 	}
@@ -372,7 +376,7 @@ func TestOldForeignAndFromTheFuture(t *testing.T) {
 	h := newHost(t)
 	h.hold(1)
 	h.take("k", "5/366d", 5)
-	h.keeper.save(false)
+	h.save()
 	h.wall = h.wall.Add(-time.Hour)
 	h.start(1000)
 	h.says("from the future")
@@ -438,6 +442,76 @@ func TestRunTakesItsTime(t *testing.T) {
 		close(stop)
 		<-done
 	})
+}
+
+// slow makes each partition take a while to be read, in fake time.
+func (h *host) slow(d time.Duration) {
+	h.keeper.cfg.Wall = time.Now
+	now := h.keeper.cfg.Now
+	h.keeper.cfg.Now = func() bucket.Instant { time.Sleep(d); return now() }
+}
+
+// The last save ends with its context. What it has not written by then leaves the snapshot before as it was.
+func TestLastEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		h.hold(1)
+		h.take("k", "5/1h", 1)
+		h.save()
+		before, err := os.ReadFile(Path(h.dir, "n0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.take("k", "5/1h", 4)
+		h.slow(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), parts*time.Second/2)
+		defer cancel()
+		began := time.Now()
+		h.keeper.Last(ctx)
+		if took := time.Since(began); took != parts*time.Second/2 {
+			t.Errorf("it took %v", took)
+		}
+		time.Sleep(parts * time.Second)
+		synctest.Wait()
+		if after, err := os.ReadFile(Path(h.dir, "n0")); err != nil || !bytes.Equal(after, before) {
+			t.Errorf("the snapshot before is gone: %v", err)
+		}
+		if list, _ := os.ReadDir(h.dir); len(list) != 1 {
+			t.Errorf("something is left behind: %v", list)
+		}
+		h.says("the one before stays")
+		if s := h.keeper.Stats(); s.Saves != 1 || s.Failures != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A save that is under way makes room for the last one, and so for the end.
+func TestLastComesFirst(t *testing.T) {
+	for _, leave := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHost(t)
+			h.hold(1)
+			h.take("k", "5/1h", 1)
+			h.slow(time.Second)
+			stop, done := make(chan struct{}), make(chan struct{})
+			go func() { defer close(done); h.keeper.Run(stop) }()
+			time.Sleep(Every + 1500*time.Millisecond) // in the second partition
+			began, want := time.Now(), uint64(0)
+			if leave {
+				h.keeper.Last(t.Context())
+				want = 1
+			}
+			close(stop)
+			<-done
+			if took, most := time.Since(began), time.Duration(want*parts+1)*time.Second; took > most {
+				t.Errorf("it took %v, want %v", took, most)
+			}
+			if s := h.keeper.Stats(); s.Saves != want || s.Failures != 0 {
+				t.Errorf("leave %v: %+v", leave, s)
+			}
+		})
+	}
 }
 
 // The largest partition that bucket knows fits into a block.

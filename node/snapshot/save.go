@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -8,10 +9,12 @@ import (
 	"github.com/stint-limiter/stint/node/hold"
 )
 
-// save writes the table if it has changed, and returns how long that took.
-func (k *Keeper) save(last bool) time.Duration {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+var errOver = errors.New("there was no time to write all of it")
+
+// save writes the table if it has changed, and returns how long that took. It gives up when it finds that its time is over.
+func (k *Keeper) save(over func() bool, last bool) time.Duration {
+	k.turn <- struct{}{}
+	defer func() { <-k.turn }()
 	if k.ended {
 		return 0
 	}
@@ -27,8 +30,11 @@ func (k *Keeper) save(last bool) time.Duration {
 		k.stats.saved.Store(begun.UnixNano())
 		return 0
 	}
-	size, lines, err := k.write(begun, versions)
+	size, lines, err := k.write(over, begun, versions)
 	took := k.cfg.Wall().Sub(begun)
+	if errors.Is(err, errOver) && !last {
+		return took // the last save comes, or the end
+	}
 	if err != nil {
 		k.stats.failures.Add(1)
 		if !k.failed || last {
@@ -68,7 +74,7 @@ func (k *Keeper) fingerprint(versions []hold.Version) (sum uint64, some bool) {
 }
 
 // write streams the table to disk. Each partition is locked for as long as it is copied, and for no I/O.
-func (k *Keeper) write(begun time.Time, versions []hold.Version) (size int64, lines int, err error) {
+func (k *Keeper) write(over func() bool, begun time.Time, versions []hold.Version) (size int64, lines int, err error) {
 	w, err := Create(Path(k.cfg.Dir, k.cfg.Node), Header{k.cfg.Cluster, k.cfg.Node, begun})
 	if err != nil {
 		return 0, 0, err
@@ -77,6 +83,9 @@ func (k *Keeper) write(begun time.Time, versions []hold.Version) (size int64, li
 	for i, v := range versions {
 		if v == (hold.Version{}) {
 			continue
+		}
+		if over() {
+			return 0, 0, errOver
 		}
 		p := k.cfg.Table.Partition(i)
 		_, gate := p.Epoch()
@@ -90,6 +99,10 @@ func (k *Keeper) write(begun time.Time, versions []hold.Version) (size int64, li
 		if err := w.Add(&Partition{Index: i, Version: v, After: max(after, 0), Lines: k.buf}); err != nil {
 			return 0, 0, err
 		}
+	}
+	// Who leaves lets go of its holds when its time is over; what was read since then is of nobody's.
+	if over() {
+		return 0, 0, errOver
 	}
 	if size, err = w.Commit(); err != nil {
 		return 0, 0, fmt.Errorf("%d lines: %w", lines, err)
