@@ -129,8 +129,25 @@ func (s *Stage) within(d time.Duration, f func() error) error {
 	return proc.Until(ctx, f)
 }
 
-// told are the counters that say what a story has cost, by words in their names: claims, resets, wakes and the like.
-var told = regexp.MustCompile(`^stint_(\w*(?:backup|claim|freeze|handoff|hand_off|merge|relay|reset|returns|split|wake)\w*)(?:\{[^}]*\})? (\S+)$`)
+// told are the counters that say what a story has cost, by words in their names: resets, wakes and the like. Claims are what was opened or shut
+// for one reason among others.
+var told = regexp.MustCompile(`^stint_(\w*(?:backup|freeze|handoff|merge|relay|reset|returns|split|wake)\w*|partitions_(?:opened|shut)_total)(?:\{([^}]*)\})? (\S+)$`)
+
+var why = regexp.MustCompile(`\b(?:why|how)="(\w+)"`)
+
+// tell returns the name and value of a counter that is told. Partitions opened and shut go by the reason as well: partitions_opened_total_copied.
+func tell(line string) (name string, v float64, ok bool) {
+	m := told.FindStringSubmatch(line)
+	if m == nil || strings.HasSuffix(m[1], "_bucket") {
+		return "", 0, false
+	}
+	name = m[1]
+	if w := why.FindStringSubmatch(m[2]); w != nil {
+		name += "_" + w[1]
+	}
+	v, err := strconv.ParseFloat(m[3], 64)
+	return name, v, err == nil
+}
 
 // counters adds up what the nodes that run say on /metrics. What cannot be read is left out: a node may just be stopped.
 func (s *Stage) counters() map[string]float64 {
@@ -141,12 +158,8 @@ func (s *Stage) counters() map[string]float64 {
 			continue
 		}
 		for lines := bufio.NewScanner(bytes.NewReader(b)); lines.Scan(); {
-			m := told.FindStringSubmatch(lines.Text())
-			if m == nil || strings.HasSuffix(m[1], "_bucket") {
-				continue
-			}
-			if v, err := strconv.ParseFloat(m[2], 64); err == nil {
-				sum[m[1]] += v
+			if name, v, ok := tell(lines.Text()); ok {
+				sum[name] += v
 			}
 		}
 	}

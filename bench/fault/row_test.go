@@ -112,12 +112,17 @@ func TestCountersThatAreTold(t *testing.T) {
 		`stint_backup_pending 3`:                        "backup_pending",
 		`stint_wakes_total 1e+06`:                       "wakes_total",
 		`stint_lines 5`:                                 "",
-		`# HELP stint_claims_total Claims.`:             "",
+		`# HELP stint_wakes_total Wakes.`:               "",
 		`go_gc_resets_total 5`:                          "",
+
+		`stint_partitions_opened_total{why="copied"} 7`:  "partitions_opened_total_copied",
+		`stint_partitions_opened_total{why="reset"} 7`:   "partitions_opened_total_reset",
+		`stint_partitions_shut_total{how="claimed"} 7`:   "partitions_shut_total_claimed",
+		`stint_partitions_held 7`:                        "",
+		`stint_partitions_opened_total{why="began"} +Ix`: "",
 	} {
-		m := told.FindStringSubmatch(line)
-		if (m != nil) != (name != "") || m != nil && m[1] != name {
-			t.Errorf("%s: %q", line, m)
+		if got, _, ok := tell(line); ok != (name != "") || got != name && ok {
+			t.Errorf("%s: %q, %v", line, got, ok)
 		}
 	}
 }
