@@ -486,9 +486,12 @@ func TestLessesThatGo(t *testing.T) {
 					allowed += counts[1]
 				}
 			}
-			if p := x.Explain([]byte("k"), nil).Purse; len(p) != 1 || p[0].Left == 0 || p[0].Limits[0] != l.Text {
+			p := x.Explain([]byte("k"), nil).Purse
+			if len(p) != 1 || p[0].Left == 0 || p[0].Limits[0] != l.Text {
 				t.Fatalf("nothing is lent at the moment: %+v", p)
 			}
+			has := x.Stats().Purse // that loan, and the rest of the one before, which goes back with the next tick
+			out := int64(has.Granted - has.Spent - has.Returned - has.Lost)
 			if crash {
 				s.crash(x, false)
 			} else {
@@ -502,6 +505,9 @@ func TestLessesThatGo(t *testing.T) {
 			lost := s.unreturned()
 			if got := s.spent(holder, "k", l); got != allowed+uint64(lost) || crash != (lost > 0) {
 				t.Errorf("crash %v: %d spent, %d were allowed, %d of loans did not come back", crash, got, allowed, lost)
+			}
+			if lost > out {
+				t.Errorf("crash %v: %d are lost, and no more than %d were out", crash, lost, out)
 			}
 		})
 	}
