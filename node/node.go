@@ -84,6 +84,7 @@ type loopState struct {
 	cluster   cluster
 	healing   healing
 	forgotten map[string]bool
+	impatient map[string]float64 // members that were warned of, and their patience
 	shared    shared
 	news      news
 	building  bool

@@ -38,9 +38,10 @@ type sim struct {
 
 	data     string // a directory for snapshots
 	noLeases bool
-	hot      bool     // keys with large limits that are asked for all the time
-	names    []string // of hosts 0, 1…: members at first, then joiners
-	first    int      // how many are members at first
+	patience map[string]float64 // what nodes say of their timers; by name
+	hot      bool               // keys with large limits that are asked for all the time
+	names    []string           // of hosts 0, 1…: members at first, then joiners
+	first    int                // how many are members at first
 	acts     []act
 	beside   sync.WaitGroup // what must end before the bubble may
 
@@ -126,7 +127,7 @@ func (s *sim) start(name string, first bool) *simNode {
 	ln, err := s.peers.Listen(netip.AddrPortFrom(ip, 7071).String())
 	s.must(err)
 	g, err := members.New(members.Config{Name: name, StartID: start, PeerPort: 7071, DataPort: 7070, Seeds: seeds,
-		Constants: ring.Constants(), HashKey: s.hasher.Fingerprint(), Log: log, Transport: transport})
+		Constants: ring.Constants(), HashKey: s.hasher.Fingerprint(), Patience: s.patience[name], Log: log, Transport: transport})
 	s.must(err)
 	self, hello, dial := peer.Member{Name: name, StartID: start}, Hello(s.hasher), s.peers.Dialer(s.ip(name))
 	var server atomic.Pointer[peer.Server]

@@ -21,6 +21,7 @@ func (n *Node) update() {
 		}
 	}
 	n.link()
+	n.comparePatience()
 	names := ringMembers(n.view, n.cfg.Name, n.Phase() == Leaving)
 	r := n.ring.Load()
 	// Nobody but this node, and it is leaving: there is no ring to build, and nobody to hand on to.

@@ -100,7 +100,7 @@ func start(f *serveFlags, log *slog.Logger) (_ *running, err error) {
 		BindAddr: f.bind, BindPort: uint16(f.port + gossipPort), AdvertiseAddr: f.advertise,
 		PeerPort: uint16(f.port + peerPort), DataPort: uint16(f.port),
 		Seeds: seeds, Secret: secret, Constants: ring.Constants(), HashKey: hasher.Fingerprint(), Version: version,
-		Log: logger(log, "members"),
+		Patience: f.patience, Log: logger(log, "members"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("join the cluster: %w", err)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -39,8 +40,8 @@ func (l lone) Close() error              { return nil }
 func page(t *testing.T) (*node.Node, http.Handler) {
 	t.Helper()
 	gossip := lone{&members.View{Self: "a", Members: []members.Member{
-		{Name: "a", StartID: 1, DataAddr: "127.0.0.1:7070", Serving: true, Version: "v1"},
-		{Name: "gone", StartID: 1, State: members.Left},
+		{Name: "a", StartID: 1, DataAddr: "127.0.0.1:7070", Serving: true, Version: "v1", Patience: 1},
+		{Name: "gone", StartID: 1, State: members.Left, Patience: 2},
 	}}, make(chan struct{})}
 	n, err := node.New(node.Config{Name: "a", StartID: 1, Gossip: gossip, Hasher: bucket.NewHasher(nil), MaxLines: 1000, Log: slog.New(slog.DiscardHandler),
 		Pipe: func(peer.PipeConfig) (*peer.Pipe, error) { panic("nobody to call") }})
@@ -143,6 +144,34 @@ func TestMetrics(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^(stint_\w+)`).FindAllString(body, -1) {
 		if !regexp.MustCompile(`^stint_[a-z_]+$`).MatchString(m) {
 			t.Errorf("%s: not a good name", m)
+		}
+	}
+}
+
+// Who has other timers is counted, and shown with them; who is gone, or says nothing of them, is not counted.
+func TestOtherPatience(t *testing.T) {
+	gossip := lone{&members.View{Self: "a", Members: []members.Member{
+		{Name: "a", StartID: 1, Patience: 1}, {Name: "b", StartID: 1, Patience: 3}, {Name: "c", StartID: 1, Patience: 1},
+		{Name: "d", StartID: 1}, {Name: "e", StartID: 1, State: members.Dead, Patience: 3}, {Name: "f", StartID: 1, State: members.Suspect, Patience: 1.001},
+	}}, make(chan struct{})}
+	n, err := node.New(node.Config{Name: "a", StartID: 1, Gossip: gossip, Hasher: bucket.NewHasher(nil), MaxLines: 1000, Log: slog.New(slog.DiscardHandler),
+		Pipe: func(peer.PipeConfig) (*peer.Pipe, error) { return nil, errors.New("nobody to call") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	h := Handler(Config{Node: n})
+	if _, body := get(h, "/metrics"); !strings.Contains(body, "stint_members_other_patience 2\n") {
+		t.Error("b and f are not counted")
+	}
+	_, body := get(h, "/v1/members")
+	var v membersPage
+	if err := json.Unmarshal([]byte(body), &v); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []float64{1, 3, 1, 0, 3, 1.001} {
+		if got := v.Members[i].Patience; got != want {
+			t.Errorf("%s: %v, want %v", v.Members[i].Name, got, want)
 		}
 	}
 }

@@ -19,6 +19,8 @@ type memberRow struct {
 	Checks     string `json:"checks,omitempty"` // where it takes checks
 	Peers      string `json:"peers,omitempty"`
 	Version    string `json:"version,omitempty"`
+	// Patience is the factor of its timers; that of all members should be one. Left out: it does not say.
+	Patience float64 `json:"patience,omitempty"`
 }
 
 type membersPage struct {
@@ -36,7 +38,7 @@ func (a *admin) members(w http.ResponseWriter, _ *http.Request) {
 	for _, m := range a.Node.Gossip().View().Members {
 		row := memberRow{
 			Name: m.Name, State: m.State.String(), Self: m.Name == a.Node.Name(), Serving: m.Serving, Leaving: m.Leaving,
-			StartID: m.StartID, Ring: ring.ID(m.RingID).String(), Checks: m.DataAddr, Peers: m.PeerAddr, Version: m.Version,
+			StartID: m.StartID, Ring: ring.ID(m.RingID).String(), Checks: m.DataAddr, Peers: m.PeerAddr, Version: m.Version, Patience: m.Patience,
 		}
 		if r != nil {
 			row.Partitions = r.Count(m.Name)

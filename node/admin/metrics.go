@@ -60,6 +60,7 @@ var (
 	descFull      = desc("checks_full_total", "Checks that found no room for their line.")
 	descMembers   = desc("members", "Members as this node sees them.", "state")
 	descRings     = desc("members_other_ring", "Present members whose last word names another ring than this node's.")
+	descPatience  = desc("members_other_patience", "Present members that say they have another --patience than this node: their timers do not fit, and both may decide for one key.")
 	descBatches   = desc("peer_batches_total", "Batches sent to a member.", "peer")
 	descAsks      = desc("peer_asks_total", "Checks forwarded to a member.", "peer")
 	descFolded    = desc("peer_asks_folded_total", "Forwarded checks that shared an entry with an equal one.", "peer")
@@ -151,6 +152,7 @@ func (c collector) collectMembers(gauge func(*prometheus.Desc, float64, ...strin
 		gauge(descMembers, float64(n), state)
 	}
 	gauge(descRings, float64(other))
+	gauge(descPatience, float64(len(c.Node.Gossip().View().OtherPatience())))
 }
 
 func oneIf(b bool) float64 {

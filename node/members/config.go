@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -39,6 +40,8 @@ type Config struct {
 	Constants string
 	HashKey   uint64
 	Version   string // of this program, for people; cut to 64 bytes
+	// Patience is the factor of this node's timers, for the others to compare with theirs; 0: not said. A peer that differs is let in.
+	Patience float64
 
 	Log       *slog.Logger // default: none
 	Transport Transport    // default: sockets
@@ -96,6 +99,9 @@ func (c *Config) validate() error {
 	}
 	if !printable(c.Version) {
 		return fmt.Errorf("cannot gossip the version %q: it must be printable ASCII", c.Version)
+	}
+	if !(c.Patience >= 0 && c.Patience*1000 <= math.MaxUint32) { // so that NaN is neither
+		return fmt.Errorf("cannot gossip the patience %v: it must be positive, and no more than 4 million", c.Patience)
 	}
 	if len(c.Seeds) > maxSeeds {
 		return fmt.Errorf("cannot join through %d seeds: at most %d; one or two that are up are enough", len(c.Seeds), maxSeeds)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
@@ -60,6 +61,7 @@ func New(cfg Config) (*Members, error) {
 		self: meta{
 			startID: cfg.StartID, peerPort: cfg.PeerPort, dataPort: cfg.DataPort,
 			hashKey: cfg.HashKey, constants: cfg.Constants, version: cfg.Version[:min(len(cfg.Version), maxVersion)],
+			patience: uint32(math.Round(cfg.Patience * 1000)),
 		},
 	}
 	m.notes.kick = make(chan struct{}, 1)

@@ -7,8 +7,8 @@ import (
 )
 
 // meta is what a member says about itself in its gossip, beside its name and address. The format is flat: fixed
-// fields, then two short texts. Later versions may append; what follows the last text is ignored. A change that old nodes
-// must not ignore takes a new version number.
+// fields, two short texts, and the patience, which the first builds did not have. Later versions may append; what follows is
+// ignored. A change that old nodes must not ignore takes a new version number.
 type meta struct {
 	startID            uint64
 	peerPort, dataPort uint16
@@ -17,6 +17,7 @@ type meta struct {
 	hashKey            uint64 // the fingerprint of the cluster's hash key
 	constants          string // words of the form name=value
 	version            string
+	patience           uint32 // in thousandths; 0: it does not say
 }
 
 type flags uint8
@@ -32,7 +33,7 @@ const (
 	// The texts are capped so that the whole stays far below memberlist's 512 bytes, above which it panics.
 	maxConstants = 160
 	maxVersion   = 64
-	maxMeta      = metaFixed + 1 + maxConstants + 1 + maxVersion + maxPad
+	maxMeta      = metaFixed + 1 + maxConstants + 1 + maxVersion + 4 + maxPad
 	// maxPad bounds the zeros at the end. They are for memberlist's queue of news, which tells messages of one length apart by a number
 	// that begins anew whenever the queue is empty for a moment, also while the last message is only taken out to be put back. So of two
 	// members' news of one length, queued within some gossip intervals, one may push the other out before it was ever sent; its ring ID
@@ -61,6 +62,7 @@ func (m meta) encode() []byte {
 		b = append(b, byte(len(s)))
 		b = append(b, s...)
 	}
+	b = binary.BigEndian.AppendUint32(b, m.patience)
 	return append(b, make([]byte, m.pad())...)
 }
 
@@ -103,6 +105,9 @@ func decodeMeta(b []byte) (meta, error) {
 		if !printable(*text.to) { // they are shown to people and written to logs
 			return meta{}, errMeta
 		}
+	}
+	if len(rest) >= 4 { // a build that says nothing of it has zeros here, or the end
+		m.patience = binary.BigEndian.Uint32(rest)
 	}
 	return m, nil
 }

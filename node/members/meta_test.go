@@ -18,7 +18,7 @@ func TestMetaComesBack(t *testing.T) {
 		m := meta{
 			startID: rapid.Uint64().Draw(t, "start"), peerPort: rapid.Uint16().Draw(t, "peer"), dataPort: rapid.Uint16().Draw(t, "data"),
 			flags: flags(rapid.Byte().Draw(t, "flags")), ringID: rapid.Uint64().Draw(t, "ring"), hashKey: rapid.Uint64().Draw(t, "key"),
-			constants: text(maxConstants), version: text(maxVersion),
+			constants: text(maxConstants), version: text(maxVersion), patience: rapid.Uint32().Draw(t, "patience"),
 		}
 		b := m.encode()
 		// What later versions append must not disturb this one.
@@ -27,7 +27,7 @@ func TestMetaComesBack(t *testing.T) {
 				t.Fatalf("%+v came back as %+v, %v", m, got, err)
 			}
 		}
-		for n := range len(b) - m.pad() {
+		for n := range len(b) - m.pad() - 4 {
 			if _, err := decodeMeta(b[:n]); err == nil {
 				t.Fatalf("%d of %d bytes were read as if whole", n, len(b))
 			}
@@ -38,15 +38,27 @@ func TestMetaComesBack(t *testing.T) {
 // Memberlist panics on more than 512 bytes; some are left for later versions.
 func TestMetaIsSmall(t *testing.T) {
 	long := strings.Repeat("x", 1000)
-	m := meta{math.MaxUint64, math.MaxUint16, math.MaxUint16, 255, math.MaxUint64, math.MaxUint64, long, long}
+	m := meta{math.MaxUint64, math.MaxUint16, math.MaxUint16, 255, math.MaxUint64, math.MaxUint64, long, long, math.MaxUint32}
 	for m.pad() < maxPad {
 		m.startID--
 	}
-	if n := len(m.encode()); n != maxMeta || n > memberlist.MetaMaxSize-128 {
+	if n := len(m.encode()); n != maxMeta || n > memberlist.MetaMaxSize-120 {
 		t.Errorf("the largest metadata has %d bytes, want %d", n, maxMeta)
 	}
 	if _, err := decodeMeta(m.encode()); err != nil {
 		t.Error(err)
+	}
+}
+
+// The first builds had zeros after the version, or nothing.
+func TestMetaWithoutPatience(t *testing.T) {
+	m := meta{startID: 1, constants: testConstants, version: "v1"}
+	b := m.encode()
+	b = b[:len(b)-m.pad()-4]
+	for pad := range 9 {
+		if got, err := decodeMeta(append(b, make([]byte, pad)...)); err != nil || got != m {
+			t.Errorf("%d zeros: %+v, %v", pad, got, err)
+		}
 	}
 }
 
@@ -66,7 +78,7 @@ func TestMetaLengths(t *testing.T) {
 }
 
 func FuzzMeta(f *testing.F) {
-	good := meta{startID: 1, peerPort: 7071, dataPort: 7070, flags: serving, constants: testConstants, version: "v1"}.encode()
+	good := meta{startID: 1, peerPort: 7071, dataPort: 7070, flags: serving, constants: testConstants, version: "v1", patience: 3000}.encode()
 	f.Add(good)
 	f.Add(good[:len(good)-1])
 	f.Add(good[:metaFixed])

@@ -65,7 +65,7 @@ func (p *peer) member(name string) Member {
 		Addr: p.addr.String(), PeerAddr: at(p.meta.peerPort), DataAddr: at(p.meta.dataPort),
 		State:   p.state(),
 		Serving: p.meta.flags&serving != 0, Leaving: p.meta.flags&leaving != 0,
-		RingID: p.meta.ringID, Version: p.meta.version,
+		RingID: p.meta.ringID, Version: p.meta.version, Patience: float64(p.meta.patience) / 1000,
 	}
 }
 

@@ -41,6 +41,7 @@ type Member struct {
 	Leaving                  bool // it is handing over and will say goodbye
 	RingID                   uint64
 	Version                  string
+	Patience                 float64 // the factor of its timers, to a thousandth; 0: it does not say
 }
 
 // Live reports whether the member counts as there: alive, or suspected but not given up.
@@ -67,6 +68,21 @@ func (v *View) Get(name string) (Member, bool) {
 		return Member{}, false
 	}
 	return v.Members[i], true
+}
+
+// OtherPatience returns the members present whose timers have another factor than this node's, as far as they say.
+func (v *View) OtherPatience() []Member {
+	self, _ := v.Get(v.Self)
+	if self.Patience == 0 {
+		return nil
+	}
+	var list []Member
+	for _, m := range v.Members {
+		if m.Live() && m.Patience != 0 && m.Patience != self.Patience {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 // A ChangeKind says what became of a member between two views.
