@@ -150,7 +150,7 @@ func TestGubernatorIsMeasuredWhereItIsNamed(t *testing.T) {
 	for flags, want := range map[string]string{
 		"":                                "echo,redis,stint",
 		"--gubernator h:1":                "echo,redis,gubernator,stint",
-		"--all --gubernator h:1":          "echo,redis,ratelimit,gubernator,stint",
+		"--all --gubernator h:1":          "echo,echoes,redis,ratelimit,gubernator,stint",
 		"--gubernator h:1 --servers echo": "echo",
 	} {
 		o := &options{}
