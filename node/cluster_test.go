@@ -295,7 +295,7 @@ func TestExplain(t *testing.T) {
 	for _, n := range nodes {
 		var e Explanation
 		eventually(t, n.Name()+" knows who has the copy", func() bool {
-			e = n.Explain([]byte("k"), []transport.Limit{l})
+			e = n.Explain([]byte("k"), []transport.Check{{Limits: []transport.Limit{l}}})
 			return e.Backup != ""
 		})
 		if e.Holder == "" || e.Holder != e.Home || e.Backup == e.Holder || e.Here != (n.Name() == e.Holder) {

@@ -25,7 +25,8 @@ type Explanation struct {
 	Ring      string `json:"ring"`
 	// Purse says what this node may answer without asking the holder.
 	Purse []InPurse `json:"purse,omitempty"`
-	// Limits says, for each limit asked for, how a check of one hit would be answered now. Nothing is spent.
+	// Limits says, for each limit asked for, how a check of one hit would be answered now, by itself. Nothing is spent. In a split it is
+	// under the on_split of its rule; the strictest one holds where several rules meet in a request.
 	Limits []LimitStands `json:"limits,omitempty"`
 }
 
@@ -52,9 +53,9 @@ type LimitStands struct {
 	Via       string `json:"via"`
 }
 
-// Explain says where a key lives, and peeks at the limits given. Limits of policies that were never spent from are left
-// out; inline ones are always there.
-func (n *Node) Explain(key []byte, limits []transport.Limit) Explanation {
+// Explain says where a key lives, and peeks at the limits given: checks of one limit each, of which the key and the hits are not looked at. Limits
+// of policies that were never spent from are left out; inline ones are always there.
+func (n *Node) Explain(key []byte, peeks []transport.Check) Explanation {
 	hash := n.hasher.Key(key)
 	p := hash.Partition(ring.Partitions)
 	rt := n.routes[p].Load()
@@ -69,17 +70,17 @@ func (n *Node) Explain(key []byte, limits []transport.Limit) Explanation {
 	if rt.claimed != 0 {
 		e.ClaimedMS = int64(n.clock.Now().Sub(rt.claimed) / time.Millisecond)
 	}
-	if len(limits) == 0 {
+	if len(peeks) == 0 {
 		return e
 	}
 	req := transport.Request{Deadline: time.Now().Add(transport.DefaultTimeout)}
-	for i := range limits {
+	for i := range peeks {
 		// Unavailable denies, so that an explanation never shows an allowance that nobody gave.
-		req.Checks = append(req.Checks, transport.Check{Key: key, Limits: limits[i : i+1], Unavailable: transport.Deny})
+		req.Checks = append(req.Checks, transport.Check{Key: key, Limits: peeks[i].Limits, OnSplit: peeks[i].OnSplit, Unavailable: transport.Deny})
 	}
 	n.Check(&req)
 	for i, d := range req.Decisions {
-		l := &limits[i]
+		l := &peeks[i].Limits[0]
 		if l.Rule != transport.Inline && d.Current == 0 && (d.Via == transport.ViaHolder || d.Via == transport.ViaClaimed) {
 			continue
 		}

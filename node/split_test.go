@@ -181,5 +181,12 @@ func TestOnSplit(t *testing.T) {
 		if silent := last.Via == transport.ViaUnavailable; silent != (key == "deny") {
 			t.Errorf("%s: the smaller side answers %+v", key, last)
 		}
+		// An explanation is of the rule's way as well.
+		peek := []transport.Check{{Limits: []transport.Limit{limit(t, "9/1h")}, OnSplit: o}}
+		e := a.Explain([]byte("fresh "+key), peek)
+		left := map[string]uint32{"full": 9, "share": 3, "deny": 0}[key]
+		if len(e.Limits) != 1 || e.Limits[0].Remaining != left || e.Limits[0].Allowed == (key == "deny") {
+			t.Errorf("%s: explained as %+v", key, e.Limits)
+		}
 	}
 }

@@ -137,7 +137,7 @@ func start(f *serveFlags, log *slog.Logger) (_ *running, err error) {
 	doors := doorSet{policies: s.policies, checker: s.node, clock: clock, mode: mode, log: logger(log, "doors")}
 	routes := doors.open()
 	s.checks = httpserver.New(httpserver.Config{Routes: routes, Log: logger(log, "doors")})
-	s.admin = admin.NewServer(admin.Config{Node: s.node, Limits: doors.limits, Doors: doors.stats, Rules: doors.rules, ReloadFailed: s.policies.failed.Load, Version: version, Log: logger(log, "admin")})
+	s.admin = admin.NewServer(admin.Config{Node: s.node, Peeks: doors.peeks, Doors: doors.stats, Rules: doors.rules, ReloadFailed: s.policies.failed.Load, Version: version, Log: logger(log, "admin")})
 
 	s.serve("checks", func() error { return s.checks.Serve(checks) })
 	s.serve("peers", func() error { return s.peers.Serve(peers) })
@@ -226,11 +226,11 @@ func (d *doorSet) open() map[string]fasthttp.RequestHandler {
 	return map[string]fasthttp.RequestHandler{native.Path: d.check.Handle, forwardauth.Path: d.auth.Handle}
 }
 
-// limits returns every limit of every policy, for explanations.
-func (d *doorSet) limits() []transport.Limit {
-	var out []transport.Limit
+// peeks returns a peek at every limit of every policy, for explanations.
+func (d *doorSet) peeks() []transport.Check {
+	var out []transport.Check
 	for _, p := range d.policies.all() {
-		out = append(out, p.Limits()...)
+		out = append(out, p.Peeks()...)
 	}
 	return out
 }

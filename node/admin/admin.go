@@ -18,8 +18,8 @@ const maxExplained = 256
 // A Config is what the admin pages are made from. Node is required.
 type Config struct {
 	Node *node.Node
-	// Limits returns the limits of all policies in force, for explanations; nil: there are none.
-	Limits func() []transport.Limit
+	// Peeks returns a peek at each limit of all policies in force, without a key, for explanations; nil: there are none.
+	Peeks func() []transport.Check
 	// Doors returns counters of the doors, for metrics; nil: there are none.
 	Doors func() []DoorStats
 	// Rules returns counters of the policies' rules, for metrics; nil: there are none.
@@ -81,22 +81,22 @@ func (a *admin) explain(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error()+"; ask /v1/explain?key=KEY, with its special characters escaped")
 		return
 	}
-	var limits []transport.Limit
+	var peeks []transport.Check
 	for _, text := range q["limit"] {
 		l, err := bucket.Parse(text)
 		if err != nil {
 			problem(w, http.StatusBadRequest, err.Error())
 			return
 		}
-		limits = append(limits, transport.NewLimit("", transport.Inline, l))
+		peeks = append(peeks, transport.Check{Limits: []transport.Limit{transport.NewLimit("", transport.Inline, l)}})
 	}
-	if a.Limits != nil {
-		limits = append(limits, a.Limits()...)
+	if a.Peeks != nil {
+		peeks = append(peeks, a.Peeks()...)
 	}
-	if len(limits) > maxExplained {
-		limits = limits[:maxExplained]
+	if len(peeks) > maxExplained {
+		peeks = peeks[:maxExplained]
 	}
-	writeJSON(w, http.StatusOK, a.Node.Explain([]byte(key), limits))
+	writeJSON(w, http.StatusOK, a.Node.Explain([]byte(key), peeks))
 }
 
 func problem(w http.ResponseWriter, status int, detail string) {

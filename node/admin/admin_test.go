@@ -54,8 +54,8 @@ func page(t *testing.T) (*node.Node, http.Handler) {
 	}
 	l := transport.NewLimit("api", "all", bucket.Limit{Count: 5, Window: 60_000})
 	return n, Handler(Config{Node: n, Version: "v1",
-		Limits: func() []transport.Limit { return []transport.Limit{l} },
-		Doors:  func() []DoorStats { return []DoorStats{{Door: "check", Answers: map[string]uint64{"ok": 7}}} },
+		Peeks: func() []transport.Check { return []transport.Check{{Limits: []transport.Limit{l}}} },
+		Doors: func() []DoorStats { return []DoorStats{{Door: "check", Answers: map[string]uint64{"ok": 7}}} },
 	})
 }
 

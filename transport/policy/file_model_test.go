@@ -66,6 +66,13 @@ denied: { headers: { X-Why: because }, body: sorry }
 	is("one's condition", one.when, []condition{{0, []string{"ann@example.com"}}})
 	is("one's modes", fmt.Sprint(one.mode, one.onSplit), fmt.Sprint(transport.Allow, transport.SplitDeny))
 	is("two's modes", fmt.Sprint(two.mode, two.onSplit), fmt.Sprint(transport.Deny, transport.SplitShare))
+	for i, c := range p.Peeks()[:3] {
+		want := fmt.Sprintln("one", one.limits[min(i, 1)].Text, transport.SplitDeny)
+		if i == len(one.limits) {
+			want = fmt.Sprintln("two", two.limits[0].Text, transport.SplitShare)
+		}
+		is("a peek", fmt.Sprintln(c.Limits[0].Rule, c.Limits[0].Text, c.OnSplit), want)
+	}
 	is("otherwise", fmt.Sprint(one.otherwise, two.otherwise), "false true")
 	for _, l := range append(append([]transport.Limit{}, one.limits...), one.overrides[0].limits...) {
 		is("one's limit "+l.Text, fmt.Sprint(l.Policy, l.Rule, l.Shadow, l.CountDenied), "allonetrue true")

@@ -123,11 +123,14 @@ type fault struct {
 
 func fromLimitError(e *bucket.ParseError) *fault { return &fault{e.At, e.Len, e.Msg, e.Hint} }
 
-// Limits returns the limits of all rules, in file order, without those of overrides: a line does not depend on its COUNT.
-func (p *Policy) Limits() []transport.Limit {
-	var all []transport.Limit
+// Peeks returns a peek at each limit of all rules, in file order, with what its rule says of splits and without a key. Limits of overrides are
+// not there: a line does not depend on its COUNT.
+func (p *Policy) Peeks() []transport.Check {
+	var all []transport.Check
 	for _, r := range p.rules {
-		all = append(all, r.limits...)
+		for i := range r.limits {
+			all = append(all, transport.Check{Limits: r.limits[i : i+1], OnSplit: r.onSplit})
+		}
 	}
 	return all
 }
