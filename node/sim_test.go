@@ -204,7 +204,8 @@ func (s *sim) end() {
 	s.beside.Wait()
 	time.Sleep(time.Minute) // for memberlist's last probes; time stands still once the bubble's function is done
 	if s.bad() {
-		s.t.Logf("again: go test ./node -run TestSim -sim.class %s -sim.first %d -sim.seeds 1 -sim.leases=%v -sim.trace", s.class, s.seed, !s.noLeases)
+		test, _, _ := strings.Cut(s.t.Name(), "/")
+		s.t.Logf("again: go test ./node -run %s$ -sim.class %s -sim.first %d -sim.seeds 1 -sim.leases=%v -sim.trace", test, s.class, s.seed, !s.noLeases)
 	}
 	if *simShow || s.bad() {
 		s.trace.mu.Lock()
