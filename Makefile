@@ -21,9 +21,11 @@ run: build ## start three nodes on loopback, show that they agree, and leave the
 test: lint ## linters, then every test with the race detector
 	@# The race detector allocates, so what must not is tested without it.
 	$(GO) test -run Nothing ./bucket ./node ./node/lease ./transport ./transport/native ./transport/peer ./transport/policy ./transport/client ./transport/httpserver ./transport/socket ./bench/load
+	@# With it, sockets are read and written the plain way.
+	$(GO) test ./transport/socket
 	$(GO) test -race -timeout 10m ./...
 	@# Whole clusters from a seed, of each class: without the race detector, which makes them twenty times slower.
-	$(GO) test -count=1 -run 'TestSim$$' ./node
+	$(GO) test -count=1 -run 'TestSim$$|TestHandoffsLoseNothing|TestSplitShareKeepsTheLimit|TestSplitDenyIsOneSide' ./node
 	@# Real processes under fault and load: by themselves, for they need the machine.
 	STINT_FAULTS=1 $(GO) test -count=1 -run TestFaults ./bench
 

@@ -15,6 +15,7 @@ import (
 // Hot keys whose partitions change hands in order, one after the other and several at once: what is lent meanwhile comes back to who lent it, before its
 // partition goes. So in the end exactly the limit was allowed.
 func TestHandoffsLoseNothing(t *testing.T) {
+	slowWithRace(t)
 	for seed := range uint64(3) {
 		inBubble(t, func(t *testing.T) {
 			s := newSim(t, t.Name(), 1+seed, true)

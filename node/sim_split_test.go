@@ -111,6 +111,7 @@ func (s *sim) most(l transport.Limit, allowed []splitHit) (int64, time.Duration)
 // With share both sides together keep the limit, in every window that begins a second after the cut or later: while it lasts, and if it is not one
 // of the short ones as it heals, and after.
 func TestSplitShareKeepsTheLimit(t *testing.T) {
+	slowWithRace(t)
 	inSplits(t, func(s *sim) {
 		allowed, larger := splitRun(s, transport.SplitShare)
 		for i, text := range splitLimits {
@@ -126,6 +127,7 @@ func TestSplitShareKeepsTheLimit(t *testing.T) {
 
 // With deny nobody decides but the side with more than half of the members, which grants the whole limit and no more. In halves nobody does.
 func TestSplitDenyIsOneSide(t *testing.T) {
+	slowWithRace(t)
 	inSplits(t, func(s *sim) {
 		allowed, larger := splitRun(s, transport.SplitDeny)
 		halves := true

@@ -84,6 +84,14 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 	synctest.Test(t, f)
 }
 
+// slowWithRace skips what takes the race detector half a minute, and shows it nothing that the others do not: `make test` runs it without.
+func slowWithRace(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("takes long with the race detector; make test runs it without")
+	}
+}
+
 func runSim(t *testing.T, c simClass, seed uint64, sum *simSum) {
 	s := newSim(t, c.name, seed, c.hot())
 	s.noLeases = !*simLease
