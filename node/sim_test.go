@@ -71,7 +71,7 @@ func (s *simSum) String() string {
 		(s.real / time.Duration(max(s.runs, 1))).Round(time.Millisecond))
 }
 
-// inBubble runs f in fake time; on one processor with the race detector. With two, go1.26.8 can crash there, in the detector itself: timers whose
+// inBubble runs f in fake time; on one processor with the race detector. With two, go1.26.8 has crashed there, in the detector itself. As we read the runtime (it was not shown by a smaller program): timers whose
 // channels nobody waits for run where their channel is looked at, all of a bubble's under one race context (runtime.(*timer).unlockAndRun). When
 // the clock has moved, two goroutines look at such timers of theirs at once, on two processors; both push to and pop from the one
 // shadow stack, a push is lost, and some timers later its depth is -1 (SIGSEGV in StackDepotBase::Put). Which accesses race does not depend
