@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"math/bits"
+	"sync/atomic"
 	"time"
 )
 
@@ -54,8 +55,34 @@ func (p *Partition) Seq() uint64 {
 	defer p.mu.Unlock()
 	if p.ranges == (ranges{}) {
 		p.known.Store(p.own.seq + 1)
+	} else {
+		p.t.changed.set(p.index)
 	}
 	return p.own.seq
+}
+
+// Changed sets a bit in to, which has a word for each 64 partitions, for every partition whose gate is not shut, and whose Seq may have
+// changed or whose gate was set since Changed was last called, and clears the others. One goroutine may call it, and is to ask for Seq then: until it is
+// asked, a partition need not be named again.
+//
+// A change clears known first and sets the bit then; Changed takes the bit first, and known is looked at then. So what changes in between is
+// either seen by this Seq or named by the next Changed.
+func (t *Table) Changed(to []uint64) {
+	for i := range t.changed {
+		to[i] = 0
+		if t.changed[i].Load() != 0 {
+			to[i] = t.changed[i].Swap(0)
+		}
+	}
+}
+
+// A partitionSet has a bit for each partition.
+type partitionSet []atomic.Uint64
+
+func (s partitionSet) set(i uint32) {
+	if w, bit := &s[i/64], uint64(1)<<(i%64); w.Load()&bit == 0 {
+		w.Or(bit)
+	}
 }
 
 // SetSeq makes the count of changes go on from seq. It never lowers it.
@@ -67,7 +94,15 @@ func (p *Partition) SetSeq(seq uint64) {
 
 func (p *Partition) setSeq(seq uint64) {
 	p.own.seq = seq
+	p.unknown()
+}
+
+// unknown is when the count of changes is not as it was when it was last asked for. Nobody asks for it while the gate is shut.
+func (p *Partition) unknown() {
 	p.known.Store(0)
+	if p.gate != Shut {
+		p.t.changed.set(p.index)
+	}
 }
 
 // change notes that the line is not as it was last exported. It is part of every take, and small enough to be inlined.
@@ -82,7 +117,7 @@ func (p *Partition) change(l *line) {
 
 func (p *Partition) mark(l *line) {
 	l.clock |= changedMask
-	p.known.Store(0)
+	p.unknown()
 	p.ranges.set(l.id.Key)
 	if l.kind() != token || len(p.others) == 0 {
 		return

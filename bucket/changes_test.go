@@ -15,6 +15,10 @@ func TestTheCountOfChanges(t *testing.T) {
 	seq := p.Seq()
 	rose := func(what string, want bool) {
 		t.Helper()
+		named := make([]uint64, 1)
+		if p.t.Changed(named); want && named[0] != 1 {
+			t.Errorf("%s: the partition is not named", what)
+		}
 		s := p.Seq()
 		if (s > seq) != want || s < seq {
 			t.Errorf("%s: from %d to %d", what, seq, s)
@@ -64,6 +68,68 @@ func TestTheCountOfChanges(t *testing.T) {
 	rose("going on with an old history", false)
 	allowed(t, p, noon, 1, w)
 	rose("a hit under it", true)
+}
+
+// Who asks only the partitions that are named knows the count of all of them, beside takes, exports and gates that open and shut.
+func TestChangedPartitionsAreNamed(t *testing.T) {
+	const parts = 130
+	table := NewTable(Config{Partitions: parts, MaxLines: 10_000})
+	var takers sync.WaitGroup
+	for g := range 3 {
+		takers.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(g), 6))
+			for range histories(20000) {
+				p := table.Partition(r.IntN(parts))
+				switch r.IntN(20) {
+				case 0:
+					p.SetState(Shut, 1)
+				case 1:
+					p.ChangesIn(nil, noon, false)
+				default:
+					p.SetState(Open, 1)
+					var out Outcome
+					p.Take(noon, []Want{want(sliding(1<<30, time.Minute), strconv.Itoa(r.IntN(3)))}, 1, &out)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		takers.Wait()
+		close(done)
+	}()
+	var seqs [parts]uint64
+	named := make([]uint64, (parts+63)/64)
+	ask := func() {
+		table.Changed(named)
+		for i := range parts {
+			if named[i/64]>>(i%64)&1 == 1 {
+				seqs[i] = table.Partition(i).Seq()
+			}
+		}
+	}
+	for over := false; !over; ask() {
+		select {
+		case <-done:
+			over = true
+		default:
+		}
+	}
+	for i := range parts {
+		if p := table.Partition(i); p.gate != Shut && p.Seq() != seqs[i] {
+			t.Errorf("partition %d has come to %d, and %d was known", i, p.Seq(), seqs[i])
+		}
+	}
+	ask()
+	if ask(); named[0]|named[1]|named[2] != 0 {
+		for i := range parts {
+			table.Partition(i).ChangesIn(nil, noon, false)
+		}
+		ask()
+		if ask(); named[0]|named[1]|named[2] != 0 {
+			t.Error("partitions are named again and again in which nothing changes")
+		}
+	}
 }
 
 // Short windows do not travel until the end of a handoff; attempts never.

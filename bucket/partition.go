@@ -55,8 +55,9 @@ type Partition struct {
 	withheld int // lines that left since, whose room the Prepareds may need
 	hand     int // where the next look for something to evict begins
 	ts       []tally
+	index    uint32 // its number
 
-	_ [16]byte // so that no two partitions share a cache line
+	_ [12]byte // so that no two partitions share a cache line
 }
 
 // SetState opens, freezes or shuts the partition, and sets its epoch, under the lock that Take spends under: once
@@ -65,6 +66,7 @@ func (p *Partition) SetState(g Gate, epoch uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gate, p.epoch = g, epoch
+	p.unknown()
 }
 
 // Epoch returns the partition's epoch and gate.

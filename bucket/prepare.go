@@ -81,6 +81,12 @@ func (p *Partition) PrepareIn(pr *Prepared, now Instant, ls *Lines) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if n := pr.len(); !pr.whole && p.lenLocked()+n <= MaxPartitionLines && p.t.reserve(n) {
+		// As if all of them were new. To look which are would take as long as to take them in, which gives back what was too much.
+		pr.p, pr.room = p, n
+		p.pending++
+		return nil
+	}
 	more, total := p.roomFor(pr)
 	if total > MaxPartitionLines {
 		p.expireLocked(now)

@@ -177,6 +177,27 @@ func (l *line) slotsArrive(last Instant, into uint64) {
 	off := (uint64(begin + bias)) % g.width
 	phase := (off<<phaseBits + g.width - 1) / g.width
 	phase &= auxMask // one more: the next slot's beginning
+	if !l.slotsTurn(phase, last, begin) {
+		l.slotsLay(g, phase, last, begin)
+	}
+}
+
+// slotsTurn does it where each slot becomes one of ours, which is mostly: the ring is turned, no slot need be looked at.
+func (l *line) slotsTurn(phase uint64, last, begin Instant) bool {
+	span := l.span()
+	g := gridOf(l.kind(), uint64(span), phase)
+	s := g.slot(last)
+	if g.slot(begin-1) != s-1 {
+		return false
+	}
+	// Slot s+1 is where the ring begins, so ours begins where the ring has come round by that: a multiple of its length, less s+1.
+	l.marks = g.turned(&l.marks, (g.n()-1)*(s+1))
+	l.clock = l.clock&(denyingMask|kindMask) | phase<<auxShift
+	l.setFresh(last + span)
+	return true
+}
+
+func (l *line) slotsLay(g grid, phase uint64, last, begin Instant) {
 	var buf [40]hit
 	h := buf[:0]
 	for i := range g.n() {
@@ -184,7 +205,7 @@ func (l *line) slotsArrive(last Instant, into uint64) {
 			h = append(h, hit{min(last, begin+Instant(g.width)*Instant(i+2-g.n())-1), v})
 		}
 	}
-	l.lay(k, phase, last, h)
+	l.lay(l.kind(), phase, last, h)
 }
 
 // fixedArrive keeps an end that is not aligned to our clock, and with it the line until our boundary.

@@ -14,8 +14,9 @@ type Table struct {
 	expired, evicted, full atomic.Uint64
 	folded                 atomic.Uint64
 
-	sweep atomic.Uint64 // where Expire goes on
-	room  room
+	sweep   atomic.Uint64 // where Expire goes on
+	changed partitionSet  // whose count of changes may have risen; see Changed
+	room    room
 }
 
 // A Config is what a table is made from.
@@ -36,8 +37,9 @@ func NewTable(c Config) *Table {
 	}
 	t := &Table{parts: make([]Partition, max(1, c.Partitions)), max: int64(c.MaxLines)}
 	for i := range t.parts {
-		t.parts[i].t = t
+		t.parts[i].t, t.parts[i].index = t, uint32(i)
 	}
+	t.changed = make(partitionSet, (len(t.parts)+63)/64)
 	return t
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"math/bits"
 	"time"
 
 	"github.com/stint-limiter/stint/bucket"
@@ -157,16 +158,16 @@ func (n *Node) backUpNext() {
 // check that holds the partition's lock.
 func (n *Node) backUp() {
 	n.wholes, n.backedUp = false, n.pulse.now()
-	for p := range n.open {
-		if n.open[p] {
-			n.seqs[p] = n.table.Partition(p).Seq()
-		}
-		if p%seqsPerTick == 0 {
+	n.table.Changed(n.changed[:])
+	for w, set := range n.changed {
+		if set != 0 {
 			n.tickIfDue()
 		}
+		for ; set != 0; set &= set - 1 {
+			if p := w*64 + bits.TrailingZeros64(set); n.open[p] {
+				n.seqs[p] = n.table.Partition(p).Seq()
+			}
+		}
 	}
-	n.step(hold.BackupDue{Seq: func(p int) uint64 { return n.seqs[p] }})
+	n.step(hold.BackupDue{Seq: func(p int) uint64 { return n.seqs[p] }, Changed: n.changed[:]})
 }
-
-// seqsPerTick is how many partitions are asked for their count between two looks at the time.
-const seqsPerTick = 64

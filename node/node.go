@@ -104,11 +104,12 @@ type loopState struct {
 	spare    []*bucket.Lines // memory for changes
 
 	// By partition.
-	open   [ring.Partitions]bool
-	seqs   [ring.Partitions]uint64 // counts of changes, as the machine is told them
-	out    [ring.Partitions]outgoing
-	flips  [ring.Partitions]*hold.Flip    // that was sent last; nil once it has ended
-	frozen [ring.Partitions]time.Duration // since then; 0: not
+	open    [ring.Partitions]bool
+	seqs    [ring.Partitions]uint64             // counts of changes, as the machine is told them
+	changed [(ring.Partitions + 63) / 64]uint64 // whose may have risen
+	out     [ring.Partitions]outgoing
+	flips   [ring.Partitions]*hold.Flip    // that was sent last; nil once it has ended
+	frozen  [ring.Partitions]time.Duration // since then; 0: not
 }
 
 // outgoing is what was sent of a partition, and is to be acknowledged.

@@ -1,6 +1,9 @@
 package hold
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // keeping is the holder's side of a backup: who is to have the copy, and how far it is.
 type keeping struct {
@@ -13,10 +16,8 @@ type keeping struct {
 	sentAt Age
 	missed int
 
-	// While home is here, who is to have the copy need not be found out again until something is heard that may change it (Machine.turns), or for a
-	// while: see settled.
-	turn      uint64
-	settledAt Age
+	// While home is here, who is to have the copy need not be found out again until something is heard that may change it (Machine.turns).
+	turn uint64
 }
 
 const (
@@ -24,29 +25,58 @@ const (
 	// of whole copies longer.
 	ackTimes      = 3
 	ackTimesWhole = 30
-	// settledTimes times Timers.Backup is how long it is not looked who is to have a copy: what changes it only by the passing of time is seen
+	// settledTimes times Timers.Backup is how long it is not looked who is to have copies: what changes that only by the passing of time is seen
 	// that much later.
 	settledTimes = 4
 	// maxMissed is how many acknowledgements may fail in a row before another member gets the copy.
 	maxMissed = 2
 )
 
-// backupDue sends what has changed to who keeps the copies.
+// backupDue sends what has changed to who keeps the copies. Most partitions are as they were 50 ms ago, and to look at all of them was most of what
+// a calm machine did: it looks at those that changed and at those with something under way (watched), and at all only when it may have to find
+// others to keep the copies.
 func (m *Machine) backupDue(e BackupDue) {
 	if !m.may {
 		return
 	}
-	for i := range m.parts {
-		p := &m.parts[i]
-		if p.state != Held || p.unsure {
-			continue
+	if m.now-m.lookedAt >= settledTimes*m.t.Backup {
+		m.turns++
+		m.lookedAt = m.now
+	}
+	all := e.Changed == nil || m.looked != m.turns
+	m.looked = m.turns
+	for w := range m.watched {
+		set := m.watched[w]
+		switch {
+		case all:
+			set = ^uint64(0)
+		default:
+			set |= e.Changed[w]
 		}
-		// Most partitions are as they were 50 ms ago, and this is most of what a calm machine does.
-		if k, seq := p.keeping, e.Seq(i); !m.settled(k) || !k.whole || k.acked.Seq < seq {
-			m.backUp(i, seq)
+		for ; set != 0; set &= set - 1 {
+			if i := w*64 + bits.TrailingZeros64(set); i < len(m.parts) {
+				m.backupDueOf(i, e.Seq(i))
+			}
 		}
 	}
 }
+
+func (m *Machine) backupDueOf(i int, seq uint64) {
+	p := &m.parts[i]
+	rests := func() bool { k := p.keeping; return m.settled(k) && k.whole && k.acked.Seq >= seq }
+	if p.state == Held && !p.unsure && !rests() {
+		m.backUp(i, seq)
+		// Without a keeping there is nobody to keep it, and nothing to do until that changes.
+		if k := p.keeping; k != nil && !rests() || k == nil && (m.leaving || m.home(i) != m.self.Name) {
+			m.watch(i)
+			return
+		}
+	}
+	m.watched[i/64] &^= 1 << (i % 64)
+}
+
+// watch has the next backupDue look at the partition.
+func (m *Machine) watch(i int) { m.watched[i/64] |= 1 << (i % 64) }
 
 func (m *Machine) backUp(i int, seq uint64) {
 	p := &m.parts[i]
@@ -55,7 +85,7 @@ func (m *Machine) backUp(i int, seq uint64) {
 	if m.settled(k) {
 		to = k.to
 	} else if to = m.target(i); k != nil && k.to == to && k.start == m.start(to) && m.home(i) == m.self.Name && !m.leaving {
-		k.turn, k.settledAt = m.turns, m.now
+		k.turn = m.turns
 	}
 	if k != nil && k.msg != nil && m.now-k.sentAt > m.patience(k) {
 		m.missed(i)
@@ -108,7 +138,7 @@ func (m *Machine) backUp(i int, seq uint64) {
 
 // settled says that the copy is with whom it is to be, as far as was looked lately.
 func (m *Machine) settled(k *keeping) bool {
-	return k != nil && k.msg == nil && k.turn == m.turns && m.now-k.settledAt < settledTimes*m.t.Backup
+	return k != nil && k.msg == nil && k.turn == m.turns
 }
 
 // patience is how long an acknowledgement is waited for: longer for a whole copy, but not if nothing else comes from there either.

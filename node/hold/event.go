@@ -53,9 +53,11 @@ type CheckFailed struct {
 	Epoch     uint64
 }
 
-// BackupDue comes every Timers.Backup. Seq returns the partition's count of changes.
+// BackupDue comes every Timers.Backup. Seq returns the partition's count of changes. Changed has a bit for each partition in which it may
+// have risen since the event before, or whose gate was opened since, 64 to a word; nil: any.
 type BackupDue struct {
-	Seq func(partition int) uint64
+	Seq     func(partition int) uint64
+	Changed []uint64
 }
 
 // BackupStuck says that the copy which was to be sent could not be made or sent; it is tried again with the next BackupDue.

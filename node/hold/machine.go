@@ -49,7 +49,11 @@ type Machine struct {
 	flips   int            // under way
 	bulk    map[string]int // whole copies and returns under way, by member
 
-	busy []uint64 // a bit for each partition in which something waits for a time
+	busy    []uint64 // a bit for each partition in which something waits for a time
+	watched []uint64 // and for each that backupDue looks at though nothing changed in it
+
+	looked   uint64 // what turns was when backupDue last looked at all
+	lookedAt Age
 
 	out     []Effect
 	touched []int // partitions whose route may have changed in this step
@@ -108,7 +112,7 @@ func New(cfg Config) *Machine {
 	return &Machine{
 		cfg: cfg, t: cfg.Timers, rng: cfg.Rand, self: Peer{Name: cfg.Name, Start: cfg.Start}, parts: make([]part, cfg.Partitions),
 		home: func(int) string { return "" }, backup: func(int, string) string { return "" },
-		busy: make([]uint64, (cfg.Partitions+63)/64), peers: map[string]*peer{}, gone: map[string]uint64{}, bulk: map[string]int{},
+		busy: make([]uint64, (cfg.Partitions+63)/64), watched: make([]uint64, (cfg.Partitions+63)/64), peers: map[string]*peer{}, gone: map[string]uint64{}, bulk: map[string]int{},
 	}
 }
 

@@ -59,6 +59,8 @@ type seen struct {
 type part struct {
 	gate   gate
 	lines  *lines
+	told   uint64 // the machine, of changes
+	opened bool   // since then
 	froze  time.Duration
 	decide map[uint64]bool   // asks decided here before, and how
 	sent   map[uint64][2]int // what was counted when a backup with that number went
@@ -129,8 +131,20 @@ func (n *node) loops() {
 		n.lastTick = n.w.now
 	})
 	n.every(t.Backup, func() {
-		n.step(hold.BackupDue{Seq: func(p int) uint64 { return n.parts[p].lines.seq }})
+		n.step(n.backupDue())
 	})
+}
+
+// backupDue names the partitions that changed or were opened since it was last asked; of others it still says what it said then.
+func (n *node) backupDue() hold.BackupDue {
+	changed := make([]uint64, (len(n.parts)+63)/64)
+	for i := range n.parts {
+		if p := &n.parts[i]; p.gate != shut && (p.opened || p.told != p.lines.seq) {
+			p.told, p.opened = p.lines.seq, false
+			changed[i/64] |= 1 << (i % 64)
+		}
+	}
+	return hold.BackupDue{Seq: func(p int) uint64 { return n.parts[p].told }, Changed: changed}
 }
 
 // every calls f each d, a little late each time as a busy machine is.
@@ -191,7 +205,7 @@ func (n *node) carry(x hold.Effect, e hold.Event) {
 		p.lines.setHistory(x.History)
 		p.lines.seq = max(p.lines.seq, x.Seq)
 		p.thawed(w)
-		p.gate = open
+		p.gate, p.opened = open, true
 		if r, ok := e.(hold.Received); ok && x.Flip != nil {
 			p.safe, p.copied = run{r.From, r.Start}, p.lines.totals()
 		} else if x.Why != hold.Resumed {
@@ -205,7 +219,8 @@ func (n *node) carry(x hold.Effect, e hold.Event) {
 		p.gate, p.froze = frozen, w.now
 	case hold.Thaw:
 		n.parts[x.Partition].thawed(w)
-		n.parts[x.Partition].gate = open
+		p := &n.parts[x.Partition]
+		p.gate, p.opened = open, true
 	case hold.Shut:
 		n.parts[x.Partition].thawed(w)
 		n.parts[x.Partition].gate = shut
