@@ -196,9 +196,11 @@ func (m *Machine) store(from Peer, b *Backup, fits bool) {
 	i := b.Of()
 	p := &m.parts[i]
 	reply := func(code StoreCode) {
-		r := m.backedUps.New()
-		*r = BackedUp{Part(i), p.hold, b.Hold, b.Seq, b.Round, code}
-		m.send(from.Name, r)
+		if code == Stored {
+			m.ack(from.Name, Ack{Part(i), b.Round})
+			return
+		}
+		m.send(from.Name, &Refused{Part(i), p.hold, b.Hold, b.Round, code})
 	}
 	if !m.may {
 		reply(NotReady)
@@ -231,17 +233,66 @@ func (m *Machine) store(from Peer, b *Backup, fits bool) {
 	reply(Stored)
 }
 
-// backedUp takes an acknowledgement in.
-func (m *Machine) backedUp(from Peer, r *BackedUp) {
-	i := r.Of()
+// oneAck is what an Acks of one needs.
+type oneAck struct {
+	Acks
+	list [1]Ack
+}
+
+func (m *Machine) ack(to string, x Ack) {
+	a := m.acked.New()
+	a.list[0] = x
+	a.List = a.list[:]
+	m.send(to, &a.Acks)
+}
+
+// awaited returns the keeping of a partition whose Backup of that round is under way to who answers it, or nil.
+func (m *Machine) awaited(from Peer, i int, round uint64) *keeping {
 	p := &m.parts[i]
 	k := p.keeping
-	if p.state != Held || k == nil || k.msg == nil || from.Name != k.to || from.Start != k.start || r.Under != k.msg.Hold || r.Round != k.msg.Round {
-		m.learn(i, r.Hold)
-		return
+	if p.state != Held || k == nil || k.msg == nil || k.msg.Round != round || from.Start != k.start || from.Name != k.to {
+		return nil
 	}
-	whole := k.msg.Whole()
-	if r.Code != Stored {
+	return k
+}
+
+// acknowledged takes acknowledgements in. One that comes late says nothing that this node does not know.
+func (m *Machine) acknowledged(from Peer, acks *Acks) {
+	m.peers[from.Name].failed = 0
+	for _, a := range acks.List {
+		if i := a.Of(); i < len(m.parts) {
+			if k := m.awaited(from, i, a.Round); k != nil {
+				m.copied(i, k)
+			}
+		}
+	}
+}
+
+// copied is when the keeper has what was sent.
+func (m *Machine) copied(i int, k *keeping) {
+	p := &m.parts[i]
+	if k.msg.Whole() {
+		m.bulk[k.to]--
+	}
+	k.acked = Version{k.msg.Hold.Epoch, k.msg.Hold.Start, k.msg.Seq}
+	k.msg, k.missed, k.whole = nil, 0, true
+	m.emit(m.acks.put(Acknowledged{i, k.acked.Seq}))
+	if !k.told || p.keeper != k.to || len(p.olds) > 0 {
+		// First who has the copy now, then that the older ones may go.
+		k.told, p.keeper = true, k.to
+		if m.on(RuleKeeper) {
+			m.tell(i)
+		}
+		m.dropOlds(i, k.to)
+	}
+	m.handOver(i)
+}
+
+// refused is when it does not.
+func (m *Machine) refused(from Peer, r *Refused) {
+	i := r.Of()
+	p := &m.parts[i]
+	if k := m.awaited(from, i, r.Round); k != nil && r.Under == k.msg.Hold {
 		m.calmDown(i, k)
 		switch r.Code {
 		case Lower:
@@ -255,25 +306,8 @@ func (m *Machine) backedUp(from Peer, r *BackedUp) {
 		case NotReady:
 			m.avoid(k.to, m.t.Refused/5)
 		}
-		m.learn(i, r.Hold)
-		return
 	}
-	if whole {
-		m.bulk[k.to]--
-	}
-	m.peers[from.Name].failed = 0
-	k.acked = Version{r.Under.Epoch, r.Under.Start, r.Seq}
-	k.msg, k.missed, k.whole = nil, 0, true
-	m.emit(m.acks.put(Acknowledged{i, r.Seq}))
-	if !k.told || p.keeper != k.to || len(p.olds) > 0 {
-		// First who has the copy now, then that the older ones may go.
-		k.told, p.keeper = true, k.to
-		if m.on(RuleKeeper) {
-			m.tell(i)
-		}
-		m.dropOlds(i, k.to)
-	}
-	m.handOver(i)
+	m.learn(i, r.Hold)
 }
 
 // dropAll is for a node that keeps no backups: a copy that a handoff was made with, or was to be made with, is not needed any more, and

@@ -58,11 +58,11 @@ type Machine struct {
 	out     []Effect
 	touched []int // partitions whose route may have changed in this step
 
-	sends     arena[Send]
-	stores    arena[Store]
-	acks      arena[Acknowledged]
-	backups   Slab[Backup]
-	backedUps Slab[BackedUp]
+	sends   arena[Send]
+	stores  arena[Store]
+	acks    arena[Acknowledged]
+	backups Slab[Backup]
+	acked   Slab[oneAck]
 }
 
 // part is what the machine keeps of one partition.
@@ -227,6 +227,11 @@ func (m *Machine) received(e Received) {
 	case *Backup:
 		m.store(from, msg, e.Fits)
 		return
+	case *Acks:
+		if m.may {
+			m.acknowledged(from, msg)
+		}
+		return
 	}
 	if !m.may {
 		if msg, ok := e.Message.(*Flip); ok {
@@ -245,8 +250,8 @@ func (m *Machine) received(e Received) {
 		m.toldHolds(from, msg)
 	case *Who:
 		m.tellAll(from)
-	case *BackedUp:
-		m.backedUp(from, msg)
+	case *Refused:
+		m.refused(from, msg)
 	case *Drop:
 		m.drop(msg)
 	case *Flip:

@@ -10,7 +10,7 @@ import (
 type Age = time.Duration
 
 // A Message goes from one member's machine to another's. It may come late, twice, out of order or not at all. Every message but
-// Who is of one partition. Messages do not say who sent them: the connection does, by name and start ID.
+// Who and Acks is of one partition. Messages do not say who sent them: the connection does, by name and start ID.
 type Message interface{ Of() int }
 
 // Part is the partition that a message is about.
@@ -124,14 +124,25 @@ type Backup struct {
 // Whole reports whether it brings everything.
 func (b *Backup) Whole() bool { return b.Base == Version{} }
 
-// BackedUp answers a Backup.
-type BackedUp struct {
+// Acks answer Backups whose lines were stored: so many come at a time that one message brings all that waited to be sent.
+type Acks struct{ List []Ack }
+
+// Of is 0: they are of no partition.
+func (Acks) Of() int { return 0 }
+
+// An Ack acknowledges the Backup that has this round.
+type Ack struct {
+	Part
+	Round uint64
+}
+
+// Refused answers a Backup whose lines were not stored.
+type Refused struct {
 	Part
 	Hold  Hold // the highest known to the member
 	Under Hold // that the backup was sent under
-	Seq   uint64
 	Round uint64
-	Code  StoreCode
+	Code  StoreCode // any but Stored
 }
 
 // StoreCode says what became of lines that were sent.

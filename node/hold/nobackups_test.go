@@ -46,5 +46,5 @@ func (b *bench) frozenForC(due hold.BackupDue) {
 	b.view()
 	b.do(due)
 	k := asked[*hold.Backup](b, "c")
-	b.from("c", &hold.BackedUp{Hold: by("b", 1), Under: k.Hold, Seq: k.Seq, Round: k.Round, Code: hold.Stored})
+	b.from("c", &hold.Acks{List: []hold.Ack{{Round: k.Round}}})
 }

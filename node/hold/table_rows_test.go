@@ -68,20 +68,20 @@ func since(name string, epoch, base, seq uint64) *hold.Backup {
 }
 
 var copies = []row{
-	{"a backup", "none", says("a", whole("a", 1, 4)), "store; a: backed up stored", "copy, forward a"},
-	{"a newer backup", "copy", says("a", whole("a", 1, 6)), "store; a: backed up stored", "copy, forward a"},
-	{"a backup twice", "copy", says("a", whole("a", 1, 5)), "a: backed up stored", "copy, forward a"},
-	{"changes to the copy", "copy", says("a", since("a", 1, 5, 6)), "store; a: backed up stored", "copy, forward a"},
-	{"changes to another copy", "copy", says("a", since("a", 1, 6, 7)), "a: backed up not base", "copy, forward a"},
-	{"changes to a copy", "none", says("a", since("a", 1, 5, 6)), "a: backed up not base", "none, forward a"},
-	{"a backup of a later holder", "copy", says("c", whole("c", 3, 1)), "store; c: backed up stored", "copy, forward c"},
-	{"a backup of a later holder", "held", says("c", whole("c", 3, 1)), "shut for 3 by c; c: return to 3 by c; c: backed up lower", "returning, forward c"},
-	{"a backup of an earlier holder", "held", says("a", whole("a", 1, 1)), "a: backed up lower", "held, here"},
-	{"a backup of an earlier holder", "frozen", says("a", whole("a", 1, 1)), "a: backed up lower", "frozen, wait"},
-	{"a backup", "returning", says("c", whole("c", 3, 1)), "c: backed up lower", "returning, forward c"},
+	{"a backup", "none", says("a", whole("a", 1, 4)), "store; a: stored", "copy, forward a"},
+	{"a newer backup", "copy", says("a", whole("a", 1, 6)), "store; a: stored", "copy, forward a"},
+	{"a backup twice", "copy", says("a", whole("a", 1, 5)), "a: stored", "copy, forward a"},
+	{"changes to the copy", "copy", says("a", since("a", 1, 5, 6)), "store; a: stored", "copy, forward a"},
+	{"changes to another copy", "copy", says("a", since("a", 1, 6, 7)), "a: does not store: not base", "copy, forward a"},
+	{"changes to a copy", "none", says("a", since("a", 1, 5, 6)), "a: does not store: not base", "none, forward a"},
+	{"a backup of a later holder", "copy", says("c", whole("c", 3, 1)), "store; c: stored", "copy, forward c"},
+	{"a backup of a later holder", "held", says("c", whole("c", 3, 1)), "shut for 3 by c; c: return to 3 by c; c: does not store: lower", "returning, forward c"},
+	{"a backup of an earlier holder", "held", says("a", whole("a", 1, 1)), "a: does not store: lower", "held, here"},
+	{"a backup of an earlier holder", "frozen", says("a", whole("a", 1, 1)), "a: does not store: lower", "frozen, wait"},
+	{"a backup", "returning", says("c", whole("c", 3, 1)), "c: does not store: lower", "returning, forward c"},
 	{"a backup that does not fit", "none", func(b *bench) []string {
 		return b.do(hold.Received{From: "a", Start: 1, Message: whole("a", 1, 4)})
-	}, "a: backed up no room", "none, forward a"},
+	}, "a: does not store: no room", "none, forward a"},
 
 	{"a drop", "copy", says("a", &hold.Drop{Hold: by("a", 1), Seq: 5, Round: 9, Keeper: "c"}), "clear", "none, forward a"},
 	{"a drop of an older copy", "copy", says("a", &hold.Drop{Hold: by("a", 1), Seq: 4, Round: 9, Keeper: "c"}), "", "copy, forward a"},
@@ -169,7 +169,7 @@ var handoffs = []row{
 		b.home = "a"
 		k := asked[*hold.Backup](b, "a")
 		b.view()
-		return b.from("a", &hold.BackedUp{Under: k.Hold, Seq: k.Seq, Round: k.Round, Code: hold.Stored})
+		return b.from("a", &hold.Acks{List: []hold.Ack{{Round: k.Round}}})
 	}, "acknowledged; a: holds 1 by b; c: holds 1 by b; freeze; a: flip 2 by a", "frozen, wait"},
 	{"the flip is acknowledged", "frozen", func(b *bench) []string {
 		return b.from("c", &hold.Flipped{Flip: by("c", 2), OK: true, Hold: by("c", 2)})

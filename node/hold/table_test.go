@@ -121,7 +121,7 @@ func (b *bench) in(state string) {
 		b.view()
 		b.do(hold.BackupDue{Seq: func(int) uint64 { return 5 }})
 		k := asked[*hold.Backup](b, "c")
-		b.from("c", &hold.BackedUp{Hold: by("b", 1), Under: k.Hold, Seq: k.Seq, Round: k.Round, Code: hold.Stored})
+		b.from("c", &hold.Acks{List: []hold.Ack{{Round: k.Round}}})
 	case "returning":
 		b.from("c", &hold.Holds{Hold: by("c", 3)})
 	}
@@ -190,8 +190,10 @@ func shortMessage(m hold.Message) string {
 			return "backup, whole"
 		}
 		return "backup"
-	case *hold.BackedUp:
-		return "backed up " + codes[m.Code]
+	case *hold.Acks:
+		return "stored"
+	case *hold.Refused:
+		return "does not store: " + codes[m.Code]
 	case *hold.Drop:
 		return "drop"
 	case *hold.Flip:

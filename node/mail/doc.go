@@ -5,7 +5,7 @@
 // A message is one-way. There are no calls: an answer is just another message, and who needs one asks again when it does not come. So
 // nobody ever waits for mail, and mail may be lost, late, twice or out of order: the machine is made for that. What gathers
 // while a packet is under way goes together in the next, so a crowd of small messages (4093 holds, announced every second) costs a few
-// packets.
+// packets. Acknowledgements of copies, tens of thousands a second, even become one message while they wait, and are one event to the machine.
 //
 // # Two lanes
 //

@@ -106,8 +106,11 @@ func cost(m hold.Message, lines *bucket.Lines) int64 {
 	if lines != nil {
 		n += linesSize(lines)
 	}
-	if m, ok := m.(*hold.Nominate); ok {
+	switch m := m.(type) {
+	case *hold.Nominate:
 		n += 16 * len(m.Olds)
+	case *hold.Acks:
+		n += 16 * len(m.List)
 	}
 	return int64(n)
 }

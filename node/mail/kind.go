@@ -36,7 +36,7 @@ const (
 	Holds
 	Who
 	Backup
-	BackedUp
+	Refused // 10 was the answer to every Backup; those that say it was stored are Acks now
 	Drop
 	Flip
 	Flipped
@@ -44,15 +44,16 @@ const (
 	Returned
 	Pings
 	Forgets
+	Acks
 
 	// Kinds is one more than the highest: the length of an array by kind.
 	Kinds
 )
 
 var kindNames = [Kinds]string{"", "ask", "answer", "nominate", "release", "probe", "probed", "holds", "who",
-	"backup", "backed_up", "drop", "flip", "flipped", "return", "returned", "ping", "forget"}
+	"backup", "refused", "drop", "flip", "flipped", "return", "returned", "ping", "forget", "acks"}
 
-// String is for logs and metrics: "backed_up".
+// String is for logs and metrics: "refused".
 func (k Kind) String() string {
 	if k == 0 || k >= Kinds {
 		return fmt.Sprintf("kind %d", uint8(k))
@@ -81,8 +82,10 @@ func KindOf(m hold.Message) Kind {
 		return Who
 	case *hold.Backup:
 		return Backup
-	case *hold.BackedUp:
-		return BackedUp
+	case *hold.Acks:
+		return Acks
+	case *hold.Refused:
+		return Refused
 	case *hold.Drop:
 		return Drop
 	case *hold.Flip:

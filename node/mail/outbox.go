@@ -20,7 +20,8 @@ type outLane struct {
 	mu sync.Mutex // protects following fields
 	fifo[letter]
 	bytes int
-	once  [Kinds]bool // kinds of which one message is queued and says it all
+	once  [Kinds]bool  // kinds of which one message is queued and says it all
+	acks  []*hold.Acks // that were sent, to be used again; as many as it has room for
 
 	// taken and w belong to the one goroutine that sends on this lane.
 	taken []letter
@@ -36,7 +37,9 @@ type letter struct {
 
 // NewOutbox returns an empty outbox for messages about that number of partitions.
 func NewOutbox(partitions int, stats *Stats) *Outbox {
-	return &Outbox{stats: stats, holds: make([]uint64, partitions)}
+	o := &Outbox{stats: stats, holds: make([]uint64, partitions)}
+	o.lanes[peer.MailUrgent].acks = make([]*hold.Acks, 0, keepAcks)
+	return o
 }
 
 // Put queues a message, a pointer, with the lines that go with it; where there are none, those of the message's own Lines field go.
@@ -76,12 +79,19 @@ func (o *Outbox) Put(m hold.Message, lines *bucket.Lines) bool {
 			o.stats.Replaced.Add(1)
 			return true
 		}
+	case *hold.Acks:
+		if l.join(m) {
+			return true
+		}
 	}
 	if l.bytes+size+itemSize > most {
 		o.stats.Full[kind].Add(1)
 		return false
 	}
 	l.bytes += size + itemSize
+	if acks, ok := m.(*hold.Acks); ok {
+		m = l.own(acks)
+	}
 	n := l.push(letter{m, lines, size})
 	switch m := m.(type) {
 	case *hold.Holds:
@@ -90,6 +100,43 @@ func (o *Outbox) Put(m hold.Message, lines *bucket.Lines) bool {
 		l.once[kind] = true
 	}
 	return true
+}
+
+// join adds acknowledgements to those that wait as the last of the lane.
+func (l *outLane) join(m *hold.Acks) bool {
+	if l.len() == 0 {
+		return false
+	}
+	last := &l.queued()[l.len()-1]
+	acks, ok := last.m.(*hold.Acks)
+	if !ok || len(acks.List)+len(m.List) > maxAcks {
+		return false
+	}
+	acks.List = append(acks.List, m.List...)
+	last.size += len(m.List) * ackSize
+	l.bytes += len(m.List) * ackSize
+	return true
+}
+
+// own returns a copy that may grow.
+func (l *outLane) own(m *hold.Acks) *hold.Acks {
+	acks := &hold.Acks{}
+	if k := len(l.acks) - 1; k >= 0 {
+		acks, l.acks = l.acks[k], l.acks[:k]
+	}
+	acks.List = append(acks.List[:0], m.List...)
+	return acks
+}
+
+// keepAcks keeps some of the acknowledgements that were written, for own.
+func (l *outLane) keepAcks() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.taken {
+		if acks, ok := l.taken[i].m.(*hold.Acks); ok && len(l.acks) < cap(l.acks) {
+			l.acks = append(l.acks, acks)
+		}
+	}
 }
 
 // Next appends to dst a packet of what waits in a lane, the oldest first, or nothing if nothing waits. At most one goroutine may ask for
@@ -110,6 +157,7 @@ func (o *Outbox) Next(lane peer.MailLane, dst []byte) []byte {
 		t.add(KindOf(m.m), m.lines)
 		l.w.message(m.m, m.lines)
 	}
+	l.keepAcks()
 	clear(l.taken)
 	if l.taken = l.taken[:0]; cap(l.taken) > keepQueue {
 		l.taken = nil

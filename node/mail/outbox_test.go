@@ -222,6 +222,44 @@ func TestAFullOutboxRefuses(t *testing.T) {
 }
 
 // Replacing a Holds by one with a longer name counts as that one.
+func acks(rounds ...uint64) *hold.Acks {
+	a := &hold.Acks{}
+	for _, r := range rounds {
+		a.List = append(a.List, hold.Ack{Part: hold.Part(r % partitions), Round: r})
+	}
+	return a
+}
+
+// Acknowledgements go together, in order with all else, and those who put them may use them again.
+func TestAcknowledgementsGoTogether(t *testing.T) {
+	o := NewOutbox(partitions, new(Stats))
+	l := &o.lanes[peer.MailUrgent]
+	for range 3 { // later in memory that was used before
+		one := acks(1)
+		put(t, o, one)
+		one.List[0].Round = 77
+		put(t, o, acks(2), acks(3, 4), holds(1, 1), acks(5))
+		same(t, sent(t, o, peer.MailUrgent), acks(1, 2, 3, 4), holds(1, 1), acks(5))
+		var want []uint64
+		for r := range uint64(maxAcks + 1) {
+			put(t, o, acks(r))
+			want = append(want, r)
+		}
+		same(t, sent(t, o, peer.MailUrgent), acks(want[:maxAcks]...), acks(want[maxAcks:]...))
+		if l.bytes != 0 {
+			t.Fatalf("%d bytes in an empty outbox", l.bytes)
+		}
+	}
+	put(t, o, acks(1))
+	o.Clear()
+	put(t, o, acks(2))
+	same(t, sent(t, o, peer.MailUrgent), acks(2))
+	l.bytes = maxUrgent - itemSize
+	if o.Put(acks(3), nil) {
+		t.Error("there is no end to them")
+	}
+}
+
 func TestBytesAreCountedOnce(t *testing.T) {
 	o := NewOutbox(partitions, new(Stats))
 	for i := range 10_000 {

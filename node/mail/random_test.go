@@ -106,8 +106,14 @@ func (r random) message(kind Kind) hold.Message {
 			m.Lines = l
 		}
 		return m
-	case BackedUp:
-		return &hold.BackedUp{Part: part, Hold: r.hold(), Under: r.hold(), Seq: r.number(), Round: r.number(), Code: r.code()}
+	case Acks:
+		m := &hold.Acks{}
+		for range 1 + r.IntN(5) {
+			m.List = append(m.List, hold.Ack{Part: hold.Part(r.IntN(partitions)), Round: r.number()})
+		}
+		return m
+	case Refused:
+		return &hold.Refused{Part: part, Hold: r.hold(), Under: r.hold(), Round: r.number(), Code: hold.Lower + hold.StoreCode(r.IntN(4))}
 	case Drop:
 		return &hold.Drop{Part: part, Hold: r.hold(), Seq: r.number(), Round: r.number(), Keeper: r.name()}
 	case Flip:

@@ -24,6 +24,7 @@ var (
 	errPartition = errors.New("partition out of range")
 	errName      = errors.New("name has no bytes or too many, or was not defined")
 	errOlds      = errors.New("too many names")
+	errAcks      = errors.New("no acknowledgements, or too many")
 )
 
 // A reader reads a packet. The first error stays, and all that is read after it is zero. A reader may be used again; it keeps the
@@ -42,7 +43,6 @@ type reader struct {
 	probeds  hold.Slab[hold.Probed]
 	holds    hold.Slab[hold.Holds]
 	backups  hold.Slab[hold.Backup]
-	backed   hold.Slab[hold.BackedUp]
 	drops    hold.Slab[hold.Drop]
 }
 
@@ -119,10 +119,10 @@ func (r *reader) message(kind Kind, partitions int) (hold.Message, *bucket.Lines
 			m.Lines = lines
 		}
 		return m, lines
-	case BackedUp:
-		m := r.backed.New()
-		*m = hold.BackedUp{Part: part, Hold: r.hold(), Under: r.hold(), Seq: r.number(), Round: r.number(), Code: hold.StoreCode(r.code(byte(hold.Stored), byte(hold.NotReady)))}
-		return m, nil
+	case Acks:
+		return &hold.Acks{List: r.acks(partitions)}, nil
+	case Refused:
+		return &hold.Refused{Part: part, Hold: r.hold(), Under: r.hold(), Round: r.number(), Code: hold.StoreCode(r.code(byte(hold.Lower), byte(hold.NotReady)))}, nil
 	case Drop:
 		m := r.drops.New()
 		*m = hold.Drop{Part: part, Hold: r.hold(), Seq: r.number(), Round: r.number(), Keeper: r.name()}
@@ -305,6 +305,21 @@ func (r *reader) olds() []string {
 		names[i] = r.name()
 	}
 	return names
+}
+
+func (r *reader) acks(partitions int) []hold.Ack {
+	n := r.number()
+	if n == 0 || n > maxAcks || n > uint64(len(r.b)-r.at)/3 {
+		r.fail(errAcks)
+		return nil
+	}
+	acks := make([]hold.Ack, n)
+	for i := range acks {
+		if acks[i] = (hold.Ack{Part: r.part(), Round: r.number()}); acks[i].Of() >= partitions {
+			r.fail(errPartition)
+		}
+	}
+	return acks
 }
 
 func (r *reader) lines(there byte) *bucket.Lines {

@@ -11,6 +11,12 @@ const (
 	// many failures in a row. Who is left out keeps its copy until the next Drop.
 	maxOlds = 256
 
+	// maxAcks bounds the acknowledgements in one message, and with it how long the machine is busy with one.
+	maxAcks = 128
+
+	// keepAcks is how many messages of acknowledgements an outbox keeps memory for: a packet's.
+	keepAcks = 8
+
 	// urgentPacket and bulkPacket bound what is gathered into one packet. An urgent one is short, so that what comes behind it is
 	// not late; one message that is longer goes alone. The lines of one partition take a little more than 4 MiB at most, so all is
 	// far from peer.MaxMail.
@@ -40,6 +46,7 @@ const (
 	nameSize    = 2
 	holdSize    = numberSize + 8 + nameSize
 	versionSize = numberSize + 8 + numberSize
+	ackSize     = 2 + numberSize
 )
 
 // sizeOf returns at least how many bytes a message takes in a packet.
@@ -65,8 +72,10 @@ func sizeOf(m hold.Message, lines *bucket.Lines) int {
 		return partSize + holdSize + nameSize + len(m.Hold.Name) + len(m.Keeper)
 	case *hold.Backup:
 		return partSize + holdSize + versionSize + 2*numberSize + linesSize(lines) + len(m.Hold.Name)
-	case *hold.BackedUp:
-		return partSize + 2*holdSize + 2*numberSize + 1 + len(m.Hold.Name) + len(m.Under.Name)
+	case *hold.Acks:
+		return 1 + 2 + len(m.List)*ackSize
+	case *hold.Refused:
+		return partSize + 2*holdSize + numberSize + 1 + len(m.Hold.Name) + len(m.Under.Name)
 	case *hold.Drop:
 		return partSize + holdSize + 2*numberSize + nameSize + len(m.Hold.Name) + len(m.Keeper)
 	case *hold.Flip:

@@ -98,10 +98,16 @@ func (w *writer) message(m hold.Message, lines *bucket.Lines) {
 		w.number(m.Seq)
 		w.number(m.Round)
 		w.lines(0, lines)
-	case *hold.BackedUp:
+	case *hold.Acks:
+		acks := m.List[:min(len(m.List), maxAcks)]
+		w.number(uint64(len(acks)))
+		for _, a := range acks {
+			w.b = binary.LittleEndian.AppendUint16(w.b, uint16(a.Part))
+			w.number(a.Round)
+		}
+	case *hold.Refused:
 		w.hold(&m.Hold)
 		w.hold(&m.Under)
-		w.number(m.Seq)
 		w.number(m.Round)
 		w.b = append(w.b, byte(m.Code))
 	case *hold.Drop:
@@ -143,7 +149,7 @@ func (w *writer) message(m hold.Message, lines *bucket.Lines) {
 }
 
 // parted reports whether messages of the kind are of one partition.
-func (k Kind) parted() bool { return k != Who && k != Pings && k != Forgets }
+func (k Kind) parted() bool { return k != Who && k != Pings && k != Forgets && k != Acks }
 
 func (w *writer) fixed(v uint64)  { w.b = binary.LittleEndian.AppendUint64(w.b, v) }
 func (w *writer) number(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
