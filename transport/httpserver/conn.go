@@ -65,8 +65,8 @@ func (s *Server) state(nc net.Conn, state fasthttp.ConnState) {
 // shuts down, for connections that it finds idle:
 //
 //	Close while idle:   closed, and Read fails or finds it closed before it answers anything
-//	Close while busy:   marked; who is busy closes it once the answer is out
-//	Close again:        whatever was left to be done
+//	Close while busy:   marked; once the answer is out, the Read under which it was given ends
+//	Close again:        as fasthttp does after that: closed
 func (c *conn) Close() error {
 	if c.state.Swap(closed) == busy {
 		return nil
@@ -116,12 +116,18 @@ func (c *conn) Read(b []byte) (int, error) {
 }
 
 func (c *conn) read(b []byte) (int, error) {
-	if c.reading.late(c.server.slack) {
-		if err := c.Conn.SetReadDeadline(c.reading.set); err != nil {
-			return 0, err
-		}
+	if err := c.setReading(); err != nil {
+		return 0, err
 	}
 	return c.Conn.Read(b)
+}
+
+// setReading tells the runtime of the deadline for reading, if it must know.
+func (c *conn) setReading() error {
+	if !c.reading.late(c.server.slack) {
+		return nil
+	}
+	return c.Conn.SetReadDeadline(c.reading.set)
 }
 
 func (c *conn) Write(b []byte) (int, error) {

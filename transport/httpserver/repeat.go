@@ -12,6 +12,7 @@ import (
 
 	"github.com/stint-limiter/stint/transport"
 	"github.com/stint-limiter/stint/transport/door"
+	"github.com/stint-limiter/stint/transport/socket"
 )
 
 // A client that keeps its connection sends the same head with each request, but for the digits of Content-Length. Once fasthttp has read such a
@@ -123,24 +124,53 @@ func (k *known) match(b []byte) (body []byte, used int) {
 	return b[head:used:used], used
 }
 
-// readRepeats reads for fasthttp, which waits for the connection's next request, and answers what repeats a known head.
+// readRepeats reads for fasthttp, which waits for the connection's next request, and answers what repeats a known head. Once a few were answered the
+// client is one that waits for its answers, and it reads on as for such a one (socket.ReadEach): one that closes its half of the connection
+// with its first requests is heard at once.
 func (c *conn) readRepeats(b []byte) (int, error) {
-	for {
+	for range repeatsFirst {
 		n, err := c.read(b)
 		if n == 0 {
 			return 0, err
 		}
-		for rest := b[:n]; len(rest) > 0; {
-			used, err := c.answerRepeat(rest)
-			if err != nil {
-				return 0, err
-			}
-			if used == 0 {
-				return copy(b, rest), nil
-			}
-			rest = rest[used:]
+		rest, err := c.answerRepeats(b[:n])
+		if len(rest) > 0 || err != nil {
+			return copy(b, rest), err
 		}
 	}
+	var rest []byte
+	var answering error
+	if err := c.setReading(); err != nil {
+		return 0, err
+	}
+	err := socket.ReadEach(c.Conn, b, func(n int) bool {
+		if rest, answering = c.answerRepeats(b[:n]); answering == nil && len(rest) == 0 {
+			answering = c.setReading()
+		}
+		return answering == nil && len(rest) == 0
+	})
+	if answering != nil {
+		err = answering
+	}
+	return copy(b, rest), err
+}
+
+// repeatsFirst is how many reads of repeats come before a client is taken for one that waits for its answers.
+const repeatsFirst = 8
+
+// answerRepeats answers the requests that b begins with, and returns what is for fasthttp. After an error the connection is over.
+func (c *conn) answerRepeats(b []byte) (rest []byte, err error) {
+	for len(b) > 0 {
+		used, err := c.answerRepeat(b)
+		if err != nil {
+			return nil, err
+		}
+		if used == 0 {
+			break
+		}
+		b = b[used:]
+	}
+	return b, nil
 }
 
 // answerRepeat answers the request that b begins with, and returns its bytes; 0 if it is for fasthttp. After an error the connection is over.
@@ -170,8 +200,7 @@ func (c *conn) answerRepeat(b []byte) (used int, err error) {
 	*out = answer[:0]
 	replies.Put(out)
 	if !c.state.CompareAndSwap(busy, idle) {
-		_ = c.Conn.Close()
-		err = io.EOF
+		err = io.EOF // fasthttp closes it once more
 	}
 	return used, err
 }

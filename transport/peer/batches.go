@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/stint-limiter/stint/transport/socket"
 )
 
 // Serving pipes. A connection that a pipe's lane made carries requests with the very same head, one after the other, and so it is served
@@ -25,6 +27,7 @@ const (
 // serveBatches answers the requests of a pipe. True: the connection has ended. False: something else came, which is to be read again.
 func (s *Server) serveBatches(c *served) (ended bool) {
 	q := requests{c: c, buf: make([]byte, maxHead), now: time.Now()}
+	q.answered = func() { c.busy.Store(false) }
 	for {
 		body, err := q.next()
 		switch {
@@ -42,7 +45,7 @@ func (s *Server) serveBatches(c *served) (ended bool) {
 		}
 		s.stats.BytesIn.Add(uint64(len(body)))
 		s.stats.BytesOut.Add(uint64(len(x.body())))
-		err = q.write(x.out)
+		err = q.reply(x.out)
 		s.scratch.Put(x)
 		if err != nil {
 			return true
@@ -56,11 +59,13 @@ var errOther = errors.New("peer: a request that no pipe sends so")
 type requests struct {
 	c    *served
 	buf  []byte
-	used int // of buf: the request that was returned last
-	to   int // of buf: what has come
+	used int  // of buf: the request that was returned last
+	to   int  // of buf: what has come
+	full bool // the last read had no room for more
 	now  time.Time
 
 	readUntil, writeUntil time.Time
+	answered              func() // called once an answer is written
 }
 
 // next returns the body of the next request, good until the next call, and sets now. errOther: what came is not, or not yet, a whole request
@@ -70,10 +75,8 @@ func (q *requests) next() (body []byte, err error) {
 	q.used = 0
 	if q.to == 0 {
 		q.c.busy.Store(false)
-		if q.readUntil.Sub(q.now) < idleTimeout {
-			if err := q.read(q.now.Add(idleTimeout + renewIdle)); err != nil {
-				return nil, err
-			}
+		if err := q.idle(); err != nil {
+			return nil, err
 		}
 	}
 	first := true
@@ -101,6 +104,7 @@ func (q *requests) next() (body []byte, err error) {
 		}
 		n, err := q.c.Read(q.buf[q.to:])
 		q.to += n
+		q.full = q.to == len(q.buf)
 		switch {
 		case n > 0 || err == nil:
 		case q.to > 0:
@@ -111,20 +115,40 @@ func (q *requests) next() (body []byte, err error) {
 	}
 }
 
+// idle sets the deadline for the next request to begin.
+func (q *requests) idle() error {
+	if q.readUntil.Sub(q.now) >= idleTimeout {
+		return nil
+	}
+	return q.read(q.now.Add(idleTimeout + renewIdle))
+}
+
 // read sets the deadline for reading.
 func (q *requests) read(until time.Time) error {
 	q.readUntil = until
 	return q.c.SetReadDeadline(until)
 }
 
-// write writes an answer.
-func (q *requests) write(b []byte) error {
+// reply writes an answer, and reads on if that was all that has come: who sends batches sends none before the last is answered.
+func (q *requests) reply(b []byte) error {
 	if q.writeUntil.Sub(q.now) < writeTimeout {
 		q.writeUntil = q.now.Add(writeTimeout + renewWrite)
 		if err := q.c.SetWriteDeadline(q.writeUntil); err != nil {
 			return err
 		}
 	}
-	_, err := q.c.Write(b)
+	if q.to > q.used || q.full {
+		_, err := q.c.Write(b)
+		return err
+	}
+	// A deadline that is in the past, which Shutdown sets, is met once the answer is written.
+	if err := q.idle(); err != nil {
+		return err
+	}
+	n, _, err := socket.Exchange(q.c.Conn, b, q.buf, q.answered)
+	q.used, q.to, q.full = 0, n, n == len(q.buf)
+	if n > 0 {
+		return nil
+	}
 	return err
 }

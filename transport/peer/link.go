@@ -40,19 +40,19 @@ func (k *link) exchange(request []byte, most int, until time.Time) (body []byte,
 	if err := k.conn.SetDeadline(until); err != nil {
 		return nil, false, false, err
 	}
-	if _, err := k.conn.Write(request); err != nil {
+	n, sent, err := socket.Exchange(k.conn, request, k.buf, nil)
+	if !sent {
 		return nil, false, false, err
 	}
-	body, keep, err = k.reply(most)
+	body, keep, err = k.reply(n, err, most)
 	return body, keep, true, err
 }
 
-// reply reads an answer whose body has at most so many bytes. The buffer grows with what has come, not with what a head promises.
-func (k *link) reply(most int) (body []byte, keep bool, err error) {
-	have, at := 0, -1
-	for at < 0 {
-		n, err := k.conn.Read(k.buf[have:])
-		have += n
+// reply reads the rest of an answer whose body has at most so many bytes, of which the first read has brought `have`, or an error. The buffer grows with
+// what has come, not with what a head promises.
+func (k *link) reply(have int, err error, most int) (body []byte, keep bool, _ error) {
+	at := -1
+	for {
 		if at = bytes.Index(k.buf[:min(have, maxHead)], []byte(headEnd)); at >= 0 {
 			break
 		}
@@ -62,6 +62,9 @@ func (k *link) reply(most int) (body []byte, keep bool, err error) {
 		if have >= maxHead {
 			return nil, false, errReply
 		}
+		var n int
+		n, err = k.conn.Read(k.buf[have:])
+		have += n
 	}
 	r, err := parseReply(k.buf[:at])
 	if err != nil {

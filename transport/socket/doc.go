@@ -13,6 +13,10 @@
 // [Quick] wraps a connection so that its reads and writes are made without that. Waiting, deadlines and Close are the net package's
 // as before (syscall.RawConn).
 //
+// Who has just answered, or asked, and reads on finds nothing: the other end has yet to think. [ReadEach] and [Exchange] spare that read, which is
+// one system call of three, and wait for the poller at once. They can, because all that they do lies within one wait of the poller's (RawConn.Read), which
+// remembers what came since it began; a new Read begins by forgetting, and so has to look first.
+//
 // # What it does not do
 //
 // It is no event loop: each connection is served by a goroutine, as everywhere in Go. While a call runs, its thread cannot be stopped, also

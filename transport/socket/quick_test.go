@@ -86,7 +86,7 @@ func TestErrors(t *testing.T) {
 	t.Run("write deadline", func(t *testing.T) {
 		x, _ := pair(t)
 		c := Quick(x)
-		c.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+		c.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
 		n, err := c.Write(make([]byte, 64<<20)) // nobody reads it
 		if !timeout(err) || n == 0 || n == 64<<20 {
 			t.Error(n, err)
