@@ -201,7 +201,7 @@ func TestWhatAPipeReadsOfAnAnswer(t *testing.T) {
 				}
 				server.Close()
 			}()
-			body, keep, err := newLink(client).reply(0, nil, 100)
+			body, keep, err := newLink(client).reply(nil, 100)
 			if piece == 1 && x.what == "with more after it" {
 				keep = false // it has not come yet
 			}

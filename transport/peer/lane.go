@@ -49,6 +49,7 @@ type lane struct {
 	// The goroutine's own.
 	batch    batch
 	sequence uint64
+	late     bool // the answer in hand was found after its time
 	ans      Answer
 	each     [2][bucket.MaxWants]bucket.State // room for ans
 	telling  *Call                            // asks of one call are told together
@@ -140,7 +141,7 @@ func (l *lane) run() {
 		if len(l.batch.entries) > 0 {
 			l.p.stats.InFlight.Add(1)
 			body, code, err := l.send()
-			if err == nil || isTimeout(err) {
+			if err == nil && !l.late || isTimeout(err) {
 				took = l.p.now() - l.pace.began
 			}
 			if err == nil {

@@ -50,6 +50,8 @@ const (
 	Attempt = 100 * time.Millisecond
 	// Total is how long a batch is tried before its asks fail.
 	Total = 250 * time.Millisecond
+	// lookTime is how long an answer is looked for that is not there in time: it may have come while this process did not run.
+	lookTime = time.Millisecond
 	// Down is how long a pipe that failed fails its asks at once.
 	Down = 300 * time.Millisecond
 	// MailAttempt is how long an urgent packet of mail waits for its answer; one with lines waits bulkAttempts times as long.

@@ -16,7 +16,8 @@ import (
 //     what an idle connection looks like that the server closed.
 //   - no answer within Attempt: again, on a new connection; the server waits with the second until the first is decided.
 //   - the member refused the batch, or is shutting down: it ends.
-//   - the node hung up itself (Disconnect): it ends, and says nothing of the member.
+//   - the node hung up itself (Disconnect), because it was stopped: again, on a new connection, and its time begins anew: of what is over
+//     the member had no part. If it had not gone out yet, it ends.
 //
 // Trying again also ends when Total is over, and when nobody waits any more.
 //
@@ -26,6 +27,7 @@ func (l *lane) send() ([]byte, Code, error) {
 	p, b := l.p, &l.batch
 	began, cuts := p.now(), p.cuts.Load()
 	code, sendings := Unsent, 0
+	l.late = false
 	for try := 1; ; try++ {
 		now := p.now()
 		until := min(now+int64(l.attempt), began+int64(l.total))
@@ -36,7 +38,11 @@ func (l *lane) send() ([]byte, Code, error) {
 			k, err := dial(p.ctx, &p.cfg, p.base.Add(time.Duration(until)))
 			if p.cuts.Load() != cuts {
 				k.close()
-				return nil, code, errDisconnected
+				if code == Unsent || !l.anew(try) {
+					return nil, code, errDisconnected
+				}
+				began, cuts = p.now(), p.cuts.Load()
+				continue
 			}
 			if err != nil {
 				p.trip(err)
@@ -52,6 +58,10 @@ func (l *lane) send() ([]byte, Code, error) {
 			code = Failed
 			sendings++
 		}
+		if sent && err != nil && isTimeout(err) && p.cuts.Load() == cuts {
+			body, keep, err = l.link.lastLook(MaxAnswer + macSize)
+			l.late = err == nil
+		}
 		if !keep {
 			// The body stays good: it is the link's memory, not the connection's.
 			l.hangUp()
@@ -61,8 +71,10 @@ func (l *lane) send() ([]byte, Code, error) {
 			if body, err = l.open(body); err == nil {
 				p.stats.Batches.Add(1)
 				p.stats.RTTMicros.Add(uint64(p.now()-now) / uint64(time.Microsecond))
-				p.healthy()
-				p.heardNow()
+				if !l.late { // else nobody knows when it came, and how the member is by now
+					p.healthy()
+					p.heardNow()
+				}
 				return body, Decided, nil
 			}
 			l.hangUp()
@@ -86,7 +98,11 @@ func (l *lane) send() ([]byte, Code, error) {
 			p.trip(err)
 			return nil, code, err
 		case p.cuts.Load() != cuts:
-			return nil, code, errDisconnected
+			if code == Unsent || !l.anew(try) {
+				return nil, code, errDisconnected
+			}
+			began, cuts = p.now(), p.cuts.Load()
+			continue
 		}
 		// A relay that is late may be waiting for the holder: that says nothing of the member. Nor does a batch that went out before the
 		// member was last heard:
@@ -115,6 +131,29 @@ func (l *lane) send() ([]byte, Code, error) {
 			return nil, code, err
 		}
 	}
+}
+
+// anew begins the time of a batch that had gone out when this node, which was stopped, hung up; false: nobody waits for it any more.
+//
+// The same bytes go again, for the batch may have been decided:
+//
+//  1. n0 sends a batch. n1, which holds the partitions, decides it: 25 of 25 are spent.
+//  2. n0 was stopped, notices, and hangs up before it has read the answer.
+//  3. It sends the batch again. n1 answers from memory. Had the checks been sent as others, by another way or in another batch, n1 would have denied
+//     them, and nobody been told of the 25.
+//
+// What n1 answers is no older for that. What it decides now, it decides as for anybody; what it remembers was spent when it held the
+// partition, lies in its lines, and goes where they go, whoever holds the partition by now. It is n1's matter whether it may decide, and n1 hangs up too
+// when it was stopped. What n0 knew counts for nothing there.
+func (l *lane) anew(try int) bool {
+	now := l.p.now()
+	if try == maxTries || now >= l.batch.latest {
+		return false
+	}
+	l.mu.Lock()
+	l.pace.began = now
+	l.mu.Unlock()
+	return true
 }
 
 // open checks that an answer is the one to this batch, and returns its frame.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,13 +12,13 @@ import (
 
 // What a node does that was stopped for a while: it hangs up on everybody, and everybody comes again.
 
-func TestDisconnectFailsWhatIsInFlightAndThePipeGoesOn(t *testing.T) {
+func TestAfterADisconnectThePipeGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newMailPair(t, func(pc *PipeConfig, _ *ServerConfig) { pc.Attempt, pc.Total = time.Minute, time.Minute })
-		hang := make(chan struct{})
+		hang, decide := make(chan struct{}), make(chan struct{})
 		x.d.before = func(e *Entry) {
 			if e.Partition == 7 {
-				<-hang
+				<-decide
 			}
 		}
 		x.in.hang = hang
@@ -33,11 +34,13 @@ func TestDisconnectFailsWhatIsInFlightAndThePipeGoesOn(t *testing.T) {
 		later := GetCall(1)
 		queued := fill(later, 0, 8, 1, want(8, 10))
 		x.pipe.lanes[0].push(queued, int64(time.Minute))
-		began := time.Now()
 		x.pipe.Disconnect()
+		synctest.Wait()
+		close(decide)
 		c.Wait()
-		if inFlight.Code != Failed || time.Since(began) != 0 {
-			t.Errorf("in flight: code %d after %v", inFlight.Code, time.Since(began))
+		// It went again, and was answered from memory.
+		if inFlight.Code != Decided || x.d.total(7) != 1 || x.server.Stats().Repeats.Load() == 0 {
+			t.Errorf("in flight: code %d, %d spent, %d repeats", inFlight.Code, x.d.total(7), x.server.Stats().Repeats.Load())
 		}
 		later.Wait()
 		if queued.Code != Decided || x.d.total(8) != 1 || !x.pipe.Healthy() {
@@ -61,6 +64,82 @@ func TestDisconnectFailsWhatIsInFlightAndThePipeGoesOn(t *testing.T) {
 		later.Put()
 		x.close()
 	})
+}
+
+// Nobody waits any more when the node goes on: the batch does not go again.
+func TestAfterADisconnectNobodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newMailPair(t, func(pc *PipeConfig, _ *ServerConfig) { pc.Attempt, pc.Total = time.Minute, time.Minute })
+		decide := make(chan struct{})
+		x.d.before = func(*Entry) { <-decide }
+		c := GetCall(1)
+		a := fill(c, 0, 7, 1, want(7, 10))
+		a.Deadline = time.Now().Add(time.Second)
+		x.pipe.Send(a)
+		c.Post()
+		c.Wait()
+		time.Sleep(time.Second)
+		x.pipe.Disconnect()
+		synctest.Wait()
+		if n := x.server.Stats().Conns.Load(); a.Code != Expired || n > 1 {
+			t.Errorf("code %d, %d connections", a.Code, n)
+		}
+		close(decide)
+		synctest.Wait()
+		if n := x.server.Stats().Repeats.Load(); n != 0 || x.d.total(7) != 1 {
+			t.Errorf("%d repeats, %d spent", n, x.d.total(7))
+		}
+		c.Put()
+		x.close()
+	})
+}
+
+// A process that was starved finds its timers over before it finds what has come meanwhile. The answer counts, and the batch does not go again.
+func TestAnAnswerIsFoundLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var starved bool
+		x := newMailPair(t, func(pc *PipeConfig, _ *ServerConfig) {
+			dial := pc.Dial
+			pc.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+				c, err := dial(ctx, addr)
+				return &starvedConn{Conn: c, starved: &starved}, err
+			}
+		})
+		for range 3 {
+			starved = true
+			if a := ask(t, x.pipe, 7, 1, 10); a.Code != Decided || starved || !x.pipe.Healthy() {
+				t.Errorf("code %d, healthy %v", a.Code, x.pipe.Healthy())
+			}
+			if a := ask(t, x.pipe, 7, 1, 10); a.Code != Decided {
+				t.Errorf("and then: code %d", a.Code)
+			}
+		}
+		if n := x.server.Stats().Repeats.Load(); n != 0 || x.d.total(7) != 6 {
+			t.Errorf("%d repeats, %d spent", n, x.d.total(7))
+		}
+		x.close()
+	})
+}
+
+// A starvedConn's next Read gets no processor until its deadline is over.
+type starvedConn struct {
+	net.Conn
+	starved *bool
+	until   time.Time
+}
+
+func (c *starvedConn) SetDeadline(t time.Time) error {
+	c.until = t
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *starvedConn) Read(b []byte) (int, error) {
+	if *c.starved {
+		*c.starved = false
+		time.Sleep(time.Until(c.until))
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.Conn.Read(b)
 }
 
 // A node that was stopped finds every peer late. It is not they who were.
