@@ -15,6 +15,7 @@ import (
 
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node"
+	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/node/members"
 	"github.com/stint-limiter/stint/ring"
 	"github.com/stint-limiter/stint/transport"
@@ -43,8 +44,10 @@ func page(t *testing.T) (*node.Node, http.Handler) {
 		{Name: "a", StartID: 1, DataAddr: "127.0.0.1:7070", Serving: true, Version: "v1", Patience: 1},
 		{Name: "gone", StartID: 1, State: members.Left, Patience: 2},
 	}}, make(chan struct{})}
-	n, err := node.New(node.Config{Name: "a", StartID: 1, Gossip: gossip, Hasher: bucket.NewHasher(nil), MaxLines: 1000, Log: slog.New(slog.DiscardHandler),
-		Pipe: func(peer.PipeConfig) (*peer.Pipe, error) { panic("nobody to call") }})
+	n, err := node.New(node.Config{Name: "a", StartID: 1, Gossip: gossip, Hasher: bucket.NewHasher(nil), MaxLines: 1000,
+		Timers: hold.Patience(20), // a busy machine must not make it wait for itself
+		Log:    slog.New(slog.DiscardHandler),
+		Pipe:   func(peer.PipeConfig) (*peer.Pipe, error) { panic("nobody to call") }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,8 +157,10 @@ func TestOtherPatience(t *testing.T) {
 		{Name: "a", StartID: 1, Patience: 1}, {Name: "b", StartID: 1, Patience: 3}, {Name: "c", StartID: 1, Patience: 1},
 		{Name: "d", StartID: 1}, {Name: "e", StartID: 1, State: members.Dead, Patience: 3}, {Name: "f", StartID: 1, State: members.Suspect, Patience: 1.001},
 	}}, make(chan struct{})}
-	n, err := node.New(node.Config{Name: "a", StartID: 1, Gossip: gossip, Hasher: bucket.NewHasher(nil), MaxLines: 1000, Log: slog.New(slog.DiscardHandler),
-		Pipe: func(peer.PipeConfig) (*peer.Pipe, error) { return nil, errors.New("nobody to call") }})
+	n, err := node.New(node.Config{Name: "a", StartID: 1, Gossip: gossip, Hasher: bucket.NewHasher(nil), MaxLines: 1000,
+		Timers: hold.Patience(20), // a busy machine must not make it wait for itself
+		Log:    slog.New(slog.DiscardHandler),
+		Pipe:   func(peer.PipeConfig) (*peer.Pipe, error) { return nil, errors.New("nobody to call") }})
 	if err != nil {
 		t.Fatal(err)
 	}
