@@ -17,7 +17,37 @@ func pauseScenarios() (all []Scenario) {
 			story: func(s *Stage) error { return pause(s, s.span(p.full, p.quick)) },
 		})
 	}
-	return all
+	return append(all, Scenario{
+		Name: "stumble", About: "one after the other is stopped for 90 to 190 ms, too short to be claimed from; a hit counts once", Nodes: 3,
+		Lasts: 30 * time.Second, Quick: 12 * time.Second, story: stumble,
+	})
+}
+
+// stumble has nodes find themselves stopped with batches under way.
+func stumble(s *Stage) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	s.Step("one after the other stands still for a moment")
+	stops := 0
+	for ends := s.Load.Now() + s.span(20*time.Second, 6*time.Second); s.Load.Now() < ends; stops++ {
+		n := s.node(stops % 3)
+		if err := n.Pause(); err != nil { // callers go on asking it, and wait
+			return err
+		}
+		if err := s.sleep(time.Duration(90+stops*37%101) * time.Millisecond); err != nil {
+			return err
+		}
+		if err := n.Resume(); err != nil {
+			return err
+		}
+		if err := s.sleep(100 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+	s.row.Bounds.Under = 0
+	s.row.note(true, "%d stops", stops)
+	return s.sleep(2 * time.Second)
 }
 
 func pause(s *Stage, d time.Duration) error {

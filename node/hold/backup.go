@@ -258,10 +258,10 @@ func (m *Machine) awaited(from Peer, i int, round uint64) *keeping {
 
 // acknowledged takes acknowledgements in. One that comes late says nothing that this node does not know.
 func (m *Machine) acknowledged(from Peer, acks *Acks) {
-	m.peers[from.Name].failed = 0
 	for _, a := range acks.List {
 		if i := a.Of(); i < len(m.parts) {
 			if k := m.awaited(from, i, a.Round); k != nil {
+				m.peers[from.Name].failed = 0
 				m.copied(i, k)
 			}
 		}

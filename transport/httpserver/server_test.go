@@ -394,16 +394,7 @@ func TestShutdown(t *testing.T) {
 // While it drains, a kept connection still gets its answer, is told to close, and Drain returns once all have.
 func TestDrain(t *testing.T) {
 	s := New(Config{Routes: map[string]fasthttp.RequestHandler{"/": func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("done") }}})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, served := overTCP(t, s)
 	defer func() { _ = c.Close() }()
 	in := bufio.NewReader(c)
 	ask := func() (*http.Response, string) {

@@ -46,6 +46,10 @@
 // A node that was stopped for a while hangs up on everybody, both ways (Pipe.Disconnect, Server.Disconnect): what waits in its
 // connections was said to a node that it may no longer be. Its peers connect again when they have something to say.
 //
+// Its own batches that had gone out go again, as they were (lane.anew), and an answer that is not there in time is looked for once more
+// (link.lastLook): the member may have decided them, and only the same batch is answered from memory. Were their checks sent anew, as they once were,
+// hits would count twice wherever a node is starved for a moment.
+//
 // # Deadlines
 //
 // Every ask is answered by its deadline and a few milliseconds (sweepGap), whatever the network does: a sweep of the

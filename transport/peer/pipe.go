@@ -249,8 +249,8 @@ func (p *Pipe) Close() {
 	})
 }
 
-// Disconnect breaks all connections: for a node that was stopped for a while, where all that waits in them is old. Asks in flight
-// fail, those that still wait are sent over new connections; mail in flight is undelivered. What the pipe knew of the member's health
+// Disconnect breaks all connections: for a node that was stopped for a while, where all that waits in them is old. Batches in flight are
+// sent again as they were, and those that still wait are sent, over new connections (lane.anew); mail in flight is undelivered. What the pipe knew of the member's health
 // is forgotten too: this node was the one that did not answer.
 func (p *Pipe) Disconnect() {
 	p.cuts.Add(1)
