@@ -155,7 +155,7 @@ func (l *lane) run() {
 		}
 		l.mu.Lock()
 		if took > 0 {
-			l.pace.answered(took, l.batch.asks, len(l.batch.entries), sent < len(l.flight))
+			l.pace.answered(took, l.batch.asks, len(l.batch.entries), sent < len(l.flight), l.done > 0)
 		}
 		l.done = sent
 		l.mu.Unlock()

@@ -15,7 +15,9 @@ import "math"
 // # Who is shed
 //
 // The answer to an ask takes the rest of the batch in flight, the batches that those ahead of it fill, and its own. Each takes about
-// as long as the shorter one of the last two did: one slow batch is an accident, two in a row are load. Should the sum and a
+// as long as the shorter one of the last two did: one slow batch is an accident, two in a row are load. What was left of a queue that
+// was cut into batches may be a single ask, and soon answered: only if it took long it says something of those that
+// are full, or else each such rest would let in more than can be answered. Should the sum and a
 // quarter pass its deadline, then it is not queued at all: its caller hears at once what it would hear later, and those
 // that are queued are answered in time. When the lane has nothing to send, there is no load, and what it knew of it is forgotten; so an
 // ask that finds the lane idle is always sent.
@@ -39,12 +41,14 @@ func newPace(attempt int64) pace {
 	return pace{target: attempt / 4, most: firstBatch, per: firstBatch, least: math.MaxInt64}
 }
 
-// answered takes in how long a batch took. full: there was more to send.
-func (p *pace) answered(took int64, asks, entries int, full bool) {
+// answered takes in how long a batch took. full: there was more to send. cut: what came before it went with another batch.
+func (p *pace) answered(took int64, asks, entries int, full, cut bool) {
 	if p.target == 0 || entries == 0 {
 		return
 	}
-	p.took[0], p.took[1] = max(took, 1), p.took[0]
+	if full || !cut || took >= p.took[0] {
+		p.took[0], p.took[1] = max(took, 1), p.took[0]
+	}
 	p.least = min(p.least, took)
 	work, byBytes := took-p.least, full && entries < p.most
 	switch at := p.target * int64(entries); {

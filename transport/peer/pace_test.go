@@ -201,7 +201,7 @@ func TestPace(t *testing.T) {
 	p := newPace(100 * ms)
 	step := func(what string, took int64, asks, entries int, full bool, most, per int) {
 		t.Helper()
-		p.answered(took, asks, entries, full)
+		p.answered(took, asks, entries, full, false)
 		if p.most != most || p.per != per {
 			t.Errorf("%s: at most %d entries and %d asks, not %d and %d", what, p.most, p.per, most, per)
 		}
@@ -241,10 +241,22 @@ func TestPace(t *testing.T) {
 	late("late already, but not for the queue", 0, 900*ms, false)
 	p.idle()
 	late("idle", 1e6, 0, false)
+	// Of what was left of a queue nothing is learned of full batches, but that they are slower still.
+	p = newPace(100 * ms)
+	p.answered(32*ms, 64, 64, true, false)
+	p.answered(32*ms, 64, 64, true, true)
+	p.answered(ms, 2, 2, false, true)
+	p.per = 64
+	late("after a rest", 64, 119*ms, true)
+	p.answered(40*ms, 2, 2, false, true)
+	p.answered(40*ms, 2, 2, false, true)
+	late("after a slow rest", 64, 121*ms, true)
+	p.answered(ms, 2, 2, false, false)
+	late("after a small one, which was all there was", 64, 119*ms, false)
 	if p = (pace{most: MaxEntries}); p.late(1e6, 0) {
 		t.Error("a lane without a pace sheds")
 	}
-	if p.answered(100*ms, 9, 9, true); p.most != MaxEntries {
+	if p.answered(100*ms, 9, 9, true, false); p.most != MaxEntries {
 		t.Error("a lane without a pace has one")
 	}
 }
