@@ -33,7 +33,7 @@ const (
 //
 // Who holds a partition, and why, is not decided here.
 type Partition struct {
-	// The first two cache lines are what a check touches beside its line.
+	// The first two cache lines are what a check touches beside its line; the third too, where the line was as it was last exported.
 	mu     sync.Mutex // protects following fields
 	gate   Gate
 	whole  bool // more changed than ranges can say
@@ -49,15 +49,15 @@ type Partition struct {
 	// What a copy elsewhere has yet to hear of; see changes.go.
 	known  atomic.Uint64 // own.seq plus 1 while it stays, else 0; changed under mu, read without
 	ranges ranges        // where changed lines are
+	index  uint32        // its number
 
 	past     []Past
 	pending  int // how many Prepareds wait to be used
 	withheld int // lines that left since, whose room the Prepareds may need
 	hand     int // where the next look for something to evict begins
 	ts       []tally
-	index    uint32 // its number
 
-	_ [12]byte // so that no two partitions share a cache line
+	_ [8]byte // so that no two partitions share a cache line
 }
 
 // SetState opens, freezes or shuts the partition, and sets its epoch, under the lock that Take spends under: once

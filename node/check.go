@@ -11,6 +11,10 @@ type work struct {
 	wants []bucket.Want
 	away  []away
 	going []going
+
+	// Of the next checks, see ahead.
+	keys   [bucket.MostExpected]bucket.KeyHash
+	places [bucket.MostExpected]bucket.Place
 }
 
 // away is a check that could not be decided here.
@@ -31,8 +35,10 @@ func (n *Node) Check(r *transport.Request) {
 	w.away = w.away[:0]
 	r.Decisions = grow(r.Decisions, len(r.Checks))
 	for i := range r.Checks {
-		c := &r.Checks[i]
-		key := n.hasher.Key(c.Key)
+		if i%bucket.MostExpected == 0 {
+			n.ahead(w, r.Checks[i:min(i+bucket.MostExpected, len(r.Checks))])
+		}
+		c, key := &r.Checks[i], w.keys[i%bucket.MostExpected]
 		p := key.Partition(ring.Partitions)
 		var borrow uint32
 		switch rt := n.routes[p].Load(); {
@@ -56,6 +62,21 @@ func (n *Node) Check(r *transport.Request) {
 		n.stats.count(&r.Decisions[i])
 	}
 	n.work.Put(w)
+}
+
+// ahead hashes the keys of the next checks, and has the lines of those that are held here brought near.
+func (n *Node) ahead(w *work, checks []transport.Check) {
+	places := w.places[:0]
+	for i := range checks {
+		key := n.hasher.Key(checks[i].Key)
+		w.keys[i] = key
+		if p := key.Partition(ring.Partitions); n.routes[p].Load().here() {
+			places = append(places, bucket.Place{Partition: p, Key: key.Key})
+		}
+	}
+	if len(places) > 1 {
+		n.table.Expect(places)
+	}
 }
 
 // overtakes reports whether an earlier check of the request on the same key is on its way elsewhere: those on one key take effect in

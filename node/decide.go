@@ -12,6 +12,9 @@ import (
 // Now is the instant that a batch of another member's is decided at.
 func (n *Node) Now() bucket.Instant { return n.pulse.look() }
 
+// Expect has the lines of the entries that come next brought near. It is the peer.Expecter of a node.
+func (n *Node) Expect(places []bucket.Place) { n.table.Expect(places) }
+
 // Decide answers an entry of another member's batch. It is the peer.Decider of a node: it does not block.
 func (n *Node) Decide(now bucket.Instant, e *peer.Entry, a *peer.Answer) {
 	rt := n.routes[e.Partition].Load()

@@ -36,7 +36,7 @@ const (
 // String returns the word that logs and admin have for it.
 func (p Phase) String() string { return [...]string{"starting", "serving", "leaving", "closed"}[p] }
 
-// A Node is one member of the cluster. It is a transport.Checker, a peer.Decider and a peer.Relayer. All its methods may be called from
+// A Node is one member of the cluster. It is a transport.Checker, a peer.Decider, a peer.Expecter and a peer.Relayer. All its methods may be called from
 // many goroutines.
 type Node struct {
 	cfg    Config
@@ -123,6 +123,7 @@ var (
 	_ transport.Checker = (*Node)(nil)
 	_ transport.Denier  = (*Node)(nil)
 	_ peer.Decider      = (*Node)(nil)
+	_ peer.Expecter     = (*Node)(nil)
 	_ peer.Relayer      = (*Node)(nil)
 )
 

@@ -75,6 +75,12 @@ type Decider interface {
 	Now() bucket.Instant
 }
 
+// An Expecter is a Decider that is told before whose lines it is going to be asked for.
+type Expecter interface {
+	// Expect is called with the places of the entries that come next, at most bucket.MostExpected.
+	Expect(places []bucket.Place)
+}
+
 // A Relayer is a Decider that also relays: it puts asks with Through to the holder, for members that cannot reach it. Where
 // a server's Decider is none, those asks are answered with Unsent.
 type Relayer interface {

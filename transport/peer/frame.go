@@ -35,6 +35,7 @@ const (
 	entryLeft   = 8
 	entryBorrow = 10
 	entryHits   = 12
+	entryKey    = 36
 
 	flagEach    = 1
 	flagFailed  = 2
@@ -130,7 +131,7 @@ func appendEntry(b []byte, a *Ask, left uint16) []byte {
 	binary.LittleEndian.PutUint64(e[entryHits:], uint64(a.Hits))
 	binary.LittleEndian.PutUint64(e[20:], a.Epoch)
 	binary.LittleEndian.PutUint64(e[28:], uint64(a.Receipt))
-	binary.LittleEndian.PutUint64(e[36:], a.Wants[0].ID.Key)
+	binary.LittleEndian.PutUint64(e[entryKey:], a.Wants[0].ID.Key)
 	b = append(b, e[:]...)
 	for i := range a.Wants {
 		w := &a.Wants[i]
@@ -204,7 +205,7 @@ func readEntry(b []byte, e *Entry, wants *[bucket.MaxWants]bucket.Want) ([]byte,
 	e.Hits = int64(binary.LittleEndian.Uint64(b[entryHits:]))
 	e.Epoch = binary.LittleEndian.Uint64(b[20:])
 	e.Receipt = bucket.Receipt(binary.LittleEndian.Uint64(b[28:]))
-	key := binary.LittleEndian.Uint64(b[36:])
+	key := binary.LittleEndian.Uint64(b[entryKey:])
 	b = b[entrySize:]
 	if n*wantSize > len(b) {
 		return nil, errShort
@@ -226,6 +227,14 @@ func readEntry(b []byte, e *Entry, wants *[bucket.MaxWants]bucket.Want) ([]byte,
 		b = b[wantSize:]
 	}
 	return b, nil
+}
+
+// readPlaces reads where the lines of the next entries are, which are known to be good.
+func readPlaces(b []byte, places []bucket.Place) {
+	for i := range places {
+		places[i] = bucket.Place{Partition: int(binary.LittleEndian.Uint16(b)), Key: binary.LittleEndian.Uint64(b[entryKey:])}
+		b = b[entrySize+int(b[2])*wantSize:]
+	}
 }
 
 // validBatch walks all entries after the head, so that a batch is good as a whole before its first hit is spent. It

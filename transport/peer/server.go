@@ -74,6 +74,8 @@ type scratch struct {
 	wants [bucket.MaxWants]bucket.Want
 	each  [2][bucket.MaxWants]bucket.State
 	out   []byte // the answer, with its HTTP head
+
+	places [bucket.MostExpected]bucket.Place
 }
 
 // NewServer returns a server that listens to nothing yet.
@@ -275,7 +277,13 @@ func (s *Server) answer(x *scratch, body []byte, now time.Time) (code int) {
 func (s *Server) decide(x *scratch, entries, mac []byte, h *header) {
 	x.begin(s, h, statusDone, h.count)
 	now := s.cfg.Decider.Now()
-	for range h.count {
+	expecter, _ := s.cfg.Decider.(Expecter)
+	for i := range h.count {
+		if left := h.count - i; i%bucket.MostExpected == 0 && left > 1 && expecter != nil {
+			n := min(left, bucket.MostExpected)
+			readPlaces(entries, x.places[:n])
+			expecter.Expect(x.places[:n])
+		}
 		entries, _ = readEntry(entries, &x.entry, &x.wants)
 		x.ans = Answer{}
 		if x.entry.Each {
