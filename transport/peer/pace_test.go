@@ -214,11 +214,15 @@ func TestPace(t *testing.T) {
 	step("full again", quick, 1024, 1024, true, 2048, 2048)
 	step("and again", quick, 2048, 2048, true, 4096, 4096)
 	step("there are no larger ones", quick, 4096, 4096, true, 4096, 4096)
-	step("slow", 100*ms+quick, 4096, 4096, true, 1024, 1024)
-	step("still slow", 50*ms+quick, 2048, 1024, true, 512, 1024)
-	step("as it should be", 25*ms+quick, 512, 512, true, 512, 512)
-	step("a little more", 20*ms+quick, 512, 512, true, 640, 640)
-	step("an accident", 80*ms, 3, 3, false, 64, 64)
+	step("starved", 40*ms+quick, 4096, 4096, true, 4096, 4096)
+	step("a few that waited as long", 40*ms+quick, 300, 300, false, 4096, 4096)
+	step("and a handful", 80*ms, 3, 3, false, 4096, 4096)
+	step("not answered in time", 100*ms+quick, 4096, 4096, true, 1021, 1021)
+	step("slow still", 50*ms+quick, 2048, 1021, true, 961, 1927)
+	step("and so", 50*ms+quick, 961, 961, true, 905, 905)
+	step("as it should be", 25*ms+quick, 905, 905, true, 905, 905)
+	step("quicker", 20*ms+quick, 905, 905, true, 1131, 1131)
+	step("not even few", 100*ms+quick, 10, 10, false, 64, 64)
 	step("it is over", quick, 64, 64, true, 128, 128)
 
 	p = newPace(100 * ms)
@@ -250,8 +254,10 @@ func TestPace(t *testing.T) {
 	late("after a rest", 64, 119*ms, true)
 	p.answered(40*ms, 2, 2, false, true)
 	p.answered(40*ms, 2, 2, false, true)
+	p.per = 64
 	late("after a slow rest", 64, 121*ms, true)
 	p.answered(ms, 2, 2, false, false)
+	p.per = 64
 	late("after a small one, which was all there was", 64, 119*ms, false)
 	if p = (pace{most: MaxEntries}); p.late(1e6, 0) {
 		t.Error("a lane without a pace sheds")
