@@ -39,6 +39,16 @@ func (ls *Lines) Len() int {
 	return n
 }
 
+// First returns the place of the first of these lines in their partition.
+func (ls *Lines) First(partition int) Place {
+	for i := range ls.Histories {
+		if rs := ls.Histories[i].Records; len(rs) > 0 {
+			return Place{partition, rs[0].ID.Key}
+		}
+	}
+	return Place{partition, 0}
+}
+
 // Whole exports all that the partition has as it is at now: all histories, without the lines that are fresh, without attempts, which
 // nothing depends on, and without windows below BackupMinWindow unless short is true. A new round of changes begins:
 // see Changes.
@@ -127,6 +137,7 @@ func (p *Partition) changesOf(h *history, now Instant, short bool, to *[]Record)
 	if h.n == 0 {
 		return
 	}
+	p.ranges.each(func(first, _ uint64) { h.expect(first) })
 	p.ranges.each(func(first, last uint64) {
 		for i := h.search(ID{Key: first}); i < h.places(); i++ {
 			l := h.at(i)

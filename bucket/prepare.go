@@ -58,6 +58,9 @@ func (p *Partition) PrepareIn(pr *Prepared, now Instant, ls *Lines) error {
 	if n := ls.Len(); n > MaxPartitionLines {
 		return fmt.Errorf("prepare %d lines: %w", n, ErrFull)
 	}
+	if !ls.Whole {
+		p.expect(ls)
+	}
 	past := slices.Clone(ls.Past[:min(len(ls.Past), maxPast)]) // it becomes the partition's
 	*pr = Prepared{now: now, seq: ls.Seq, whole: ls.Whole, past: past, copies: pr.copies[:0]}
 	for i := range ls.Histories {
@@ -98,6 +101,23 @@ func (p *Partition) PrepareIn(pr *Prepared, now Instant, ls *Lines) error {
 	pr.p, pr.room = p, more
 	p.pending++
 	return nil
+}
+
+// mostPrepared is how many lines are brought near while they are prepared. More come with few messages.
+const mostPrepared = 64
+
+// expect brings the lines near that changes will be put in, while these are being prepared.
+func (p *Partition) expect(ls *Lines) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range ls.Histories {
+		c := &ls.Histories[i]
+		if h := p.historyNamed(c.Name); h != nil {
+			for j := range c.Records[:min(len(c.Records), mostPrepared)] {
+				h.expect(c.Records[j].ID.Key)
+			}
+		}
+	}
 }
 
 // add adds a history without lines, in the memory of one that was there before.

@@ -58,6 +58,9 @@ func (n *Node) export() {
 	began := time.Now()
 	k := 0
 	for k < len(n.exports) && (k%looksEvery != 0 || time.Since(began) < exportTime) {
+		if k%atOnce == 0 {
+			n.leaveSoon(n.exports[k:min(k+atOnce, len(n.exports))])
+		}
 		e := n.exports[k]
 		n.exports[k] = export{}
 		k++
@@ -75,6 +78,15 @@ func (n *Node) export() {
 	if n.exports = n.exports[k:]; len(n.exports) == 0 {
 		n.exports = nil
 	}
+}
+
+// leaveSoon brings near the partitions that are exported next.
+func (n *Node) leaveSoon(next []export) {
+	var places [atOnce]bucket.Place
+	for i := range next {
+		places[i].Partition = next[i].message.Of()
+	}
+	n.table.Expect(places[:len(next)])
 }
 
 // exportBackup sends a copy, or what changed since the last that was acknowledged.

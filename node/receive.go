@@ -4,6 +4,7 @@ import (
 	"github.com/stint-limiter/stint/bucket"
 	"github.com/stint-limiter/stint/node/hold"
 	"github.com/stint-limiter/stint/node/mail"
+	"github.com/stint-limiter/stint/ring"
 	"github.com/stint-limiter/stint/transport/peer"
 )
 
@@ -13,12 +14,36 @@ func (n *Node) Mail(from peer.Member, packet []byte) error { return n.inbox.Deli
 // receive hands mail to the machine, one message at a time.
 func (n *Node) receive() {
 	wakes := n.wakes
-	for _, it := range n.inbox.Take() {
-		if n.handle(&it); n.wakes != wakes {
+	items := n.inbox.Take()
+	for i := range items {
+		if i%atOnce == 0 {
+			n.comeNear(items[i:min(i+atOnce, len(items))])
+		}
+		if n.handle(&items[i]); n.wakes != wakes {
 			return // this node was stopped: what is left is old
 		}
 	}
 	n.backUpNext()
+}
+
+// atOnce is how many partitions' copies are brought near together: one after the other, each would be waited for.
+const atOnce = 8
+
+// comeNear brings near what the next copies are going to change.
+func (n *Node) comeNear(items []mail.Item) {
+	var parts [atOnce]int
+	var places [atOnce]bucket.Place
+	k := 0
+	for i := range items {
+		if b, ok := items[i].Message.(*hold.Backup); ok && items[i].Lines != nil && b.Of() < ring.Partitions {
+			parts[k], places[k] = b.Of(), items[i].Lines.First(b.Of())
+			k++
+		}
+	}
+	if k > 1 {
+		n.machine.Near(parts[:k])
+		n.table.Expect(places[:k])
+	}
 }
 
 func (n *Node) handle(it *mail.Item) {

@@ -52,6 +52,8 @@ type Machine struct {
 	busy    []uint64 // a bit for each partition in which something waits for a time
 	watched []uint64 // and for each that backupDue looks at though nothing changed in it
 
+	near Age // see Near
+
 	looked   uint64 // what turns was when backupDue last looked at all
 	lookedAt Age
 
