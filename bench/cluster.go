@@ -16,6 +16,7 @@ func clusterWord(ctx context.Context, args []string) (err error) {
 	port := f.Int("port", 0, "the first node's `port`; the others are 10 higher each (0: free ones)")
 	binary := f.String("stint", "", "the stint `binary` (default: build ./cmd/stint)")
 	policy := f.String("policy", "", "a policy `file` for all nodes")
+	processors := f.Int("processors", 0, "GOMAXPROCS of each node, for several that share a machine (0: as many as it has)")
 	nodes := 3
 	if len(args) > 0 {
 		if n, err := strconv.Atoi(args[0]); err == nil {
@@ -34,7 +35,10 @@ func clusterWord(ctx context.Context, args []string) (err error) {
 	if *binary, err = stintBinary(ctx, g, *binary); err != nil {
 		return err
 	}
-	config := proc.ClusterConfig{Binary: *binary, Nodes: nodes, Port: *port}
+	if *processors < 0 {
+		return fmt.Errorf("--processors %d: at least 0; %w", *processors, errUsage)
+	}
+	config := proc.ClusterConfig{Binary: *binary, Nodes: nodes, Port: *port, Env: runsOn(*processors)}
 	if *policy != "" {
 		config.Args = []string{"--policy", *policy}
 	}

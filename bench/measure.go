@@ -126,7 +126,7 @@ func (m *measurement) contests(ctx context.Context, it item, w *load.Workload, o
 		}
 		contests = append(contests, &contest{server: s, session: session, lost: lost, wakes: wakes, row: &report.Row{
 			Group: m.group, Workload: it.name, Keys: w.Keys, Batch: it.batch, Open: offered, Share: it.percent,
-			Server: s.name, Nodes: s.nodes, Variant: s.variant,
+			Server: s.name, Nodes: s.nodes, Procs: s.gomaxprocs, Variant: s.variant,
 		}})
 		if err != nil {
 			return contests, fmt.Errorf("warm %s with %s: %w", s.name, m.named(it), err)

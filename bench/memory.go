@@ -141,7 +141,7 @@ func (o *memoryOptions) measure(ctx context.Context) (m *report.Memory, err erro
 	if err != nil {
 		return nil, err
 	}
-	echo, err := startEcho(ctx, g)
+	echo, err := startEcho(ctx, g, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,7 @@ type options struct {
 	cross      bool
 	gubernator string
 	memory     int
+	processors int
 }
 
 func (o *options) flags() *flag.FlagSet {
@@ -68,6 +69,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.StringVar(&o.backups, "backups", "on", "`on|off`, or both: on,off")
 	f.StringVar(&o.leases, "leases", "on", "`on|off`, or both: on,off")
 	f.BoolVar(&o.cross, "cross", false, "each combination of --nodes, --backups and --leases, not one change at a time")
+	f.IntVar(&o.processors, "processors", 0, "GOMAXPROCS of each node, and of each of the echoes, that share a machine (0: as many as it has)")
 	f.StringVar(&o.gubernator, "gubernator", "", "`HOST:PORT` of the HTTP gateway of a gubernator that runs already, for --servers …,gubernator,…")
 	f.IntVar(&o.memory, "memory", 0, "in the end, fill a node with so many `keys`, as the word memory does (0: don't)")
 	return f
@@ -105,6 +107,8 @@ func (o *options) check(f *flag.FlagSet) error {
 		return fmt.Errorf("--callers %d: at most 10000, each has a connection to every node; %w", o.callers, errUsage)
 	case o.arrivals != "poisson" && o.arrivals != "constant":
 		return fmt.Errorf("--arrivals %q: poisson or constant; %w", o.arrivals, errUsage)
+	case o.processors < 0:
+		return fmt.Errorf("--processors %d: at least 0; %w", o.processors, errUsage)
 	case o.memory < 0 || o.memory > maxMemoryKeys:
 		return fmt.Errorf("--memory %d: from 0 to %d keys; %w", o.memory, maxMemoryKeys, errUsage)
 	}

@@ -28,6 +28,8 @@ type server struct {
 	cluster *proc.Cluster   // Stint's
 	close   func()
 
+	gomaxprocs int // of each of its processes; 0: as their runtimes find it
+
 	scrape float64 // allocations of one look at all nodes' metrics
 }
 
@@ -43,9 +45,9 @@ func (e errAbsent) Error() string { return e.reason }
 func start(ctx context.Context, g *proc.Group, name string, o *options, v variant, before []*server) (*server, error) {
 	switch name {
 	case "echo":
-		return startEcho(ctx, g)
+		return startEcho(ctx, g, 0)
 	case "echoes":
-		return startEchoes(ctx, g, v.nodes)
+		return startEchoes(ctx, g, v.nodes, o.processors)
 	case "redis":
 		return startRedis(ctx, g, o.callers)
 	case "ratelimit":
@@ -58,8 +60,16 @@ func start(ctx context.Context, g *proc.Group, name string, o *options, v varian
 	return nil, fmt.Errorf("no server is called %q: there are echo, echoes, redis, ratelimit, gubernator, stint; %w", name, errUsage)
 }
 
+// runsOn is the environment of a Go process that is to use no more processors at once; 0: as many as its runtime finds.
+func runsOn(processors int) []string {
+	if processors == 0 {
+		return nil
+	}
+	return []string{"GOMAXPROCS=" + strconv.Itoa(processors)}
+}
+
 // startEcho starts this program again, as the echo.
-func startEcho(ctx context.Context, g *proc.Group) (*server, error) {
+func startEcho(ctx context.Context, g *proc.Group, processors int) (*server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("start the echo: %w", err)
@@ -69,7 +79,7 @@ func startEcho(ctx context.Context, g *proc.Group) (*server, error) {
 		return nil, err
 	}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	p, err := g.Start(proc.Spec{Name: "echo", Path: self, Args: []string{"echo", "--addr", addr}})
+	p, err := g.Start(proc.Spec{Name: "echo", Path: self, Args: []string{"echo", "--addr", addr}, Env: runsOn(processors)})
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +91,11 @@ func startEcho(ctx context.Context, g *proc.Group) (*server, error) {
 
 // startEchoes starts as many echoes as there are nodes, to be asked in turn: what it costs to answer from several processes, before any of
 // them asks another.
-func startEchoes(ctx context.Context, g *proc.Group, n int) (*server, error) {
-	all := &server{name: "echoes", nodes: n, close: func() {}}
+func startEchoes(ctx context.Context, g *proc.Group, n, processors int) (*server, error) {
+	all := &server{name: "echoes", nodes: n, gomaxprocs: processors, close: func() {}}
 	var addrs []string
 	for range n {
-		one, err := startEcho(ctx, g)
+		one, err := startEcho(ctx, g, processors)
 		if err != nil {
 			return nil, err
 		}
@@ -132,11 +142,11 @@ func startStint(ctx context.Context, g *proc.Group, o *options, v variant) (*ser
 	if err := knows(ctx, binary, v.args()); err != nil {
 		return nil, err
 	}
-	cl, err := g.StartCluster(ctx, proc.ClusterConfig{Binary: binary, Nodes: v.nodes, Port: o.port, Args: args})
+	cl, err := g.StartCluster(ctx, proc.ClusterConfig{Binary: binary, Nodes: v.nodes, Port: o.port, Args: args, Env: runsOn(o.processors)})
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: "stint", nodes: v.nodes, variant: v.String(), target: load.HTTP{Addrs: cl.Checks()}, counts: true, cluster: cl, close: func() {}}
+	s := &server{name: "stint", nodes: v.nodes, variant: v.String(), target: load.HTTP{Addrs: cl.Checks()}, counts: true, cluster: cl, gomaxprocs: o.processors, close: func() {}}
 	if o.stintFlags != "" {
 		s.variant = strings.TrimPrefix(s.variant+", "+o.stintFlags, ", ")
 	}

@@ -39,7 +39,8 @@ type Row struct {
 	Share    float64 `json:"share,omitempty"`   // open loop: what Open is of Stint's rate in closed loop, in %; 0: Open was asked for
 	Server   string  `json:"server"`            // echo, redis, stint
 	Nodes    int     `json:"nodes"`
-	Variant  string  `json:"variant,omitempty"` // flags of a server that are not its defaults
+	Procs    int     `json:"gomaxprocs,omitempty"` // of each process, where it was set
+	Variant  string  `json:"variant,omitempty"`    // flags of a server that are not its defaults
 	Rounds   []Round `json:"rounds"`
 	// Latency is of all rounds, in µs.
 	Latency Latency `json:"latency_us"`

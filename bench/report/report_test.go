@@ -28,7 +28,7 @@ func example() *Report {
 		Rounds: []Round{{Rate: 80_000, CPU: 11, OwnCPU: 13, P99: 2500}, {Rate: 40_000, CPU: 22, OwnCPU: 26, P99: 5000}}}
 	redis := &Row{Workload: "uniform", Keys: 100_000, Batch: 1, Server: "redis", Nodes: 1, Latency: Latency{800, 900, 3000, 7000, 9500},
 		Rounds: []Round{{Rate: 24_000, CPU: 12, OwnCPU: 25, P99: 2500}, {Rate: 16_000, CPU: 24, OwnCPU: 26, P99: 5000}}}
-	stint := &Row{Workload: "uniform", Keys: 100_000, Batch: 1, Server: "stint", Nodes: 3, Latency: Latency{900, 1500, 3500, 16_000, 20_000},
+	stint := &Row{Workload: "uniform", Keys: 100_000, Batch: 1, Server: "stint", Nodes: 3, Procs: 1, Latency: Latency{900, 1500, 3500, 16_000, 20_000},
 		Rounds: []Round{
 			{Rate: 48_000, CPU: 16.5, OwnCPU: 14, P99: 3500, Allocs: 0.5, Via: map[string]uint64{"holder": 600, "lease": 397}},
 			{Rate: 24_000, CPU: 33, OwnCPU: 28, P99: 7000, Allocs: 0.3, Via: map[string]uint64{"holder": 300, "lease": 697, "claimed": 6}}},

@@ -180,10 +180,24 @@ func (r *Report) notes() string {
 			fmt.Fprintf(&b, "%s: first failure: %s\n", name, x.Error)
 		}
 	}
+	for _, name := range r.shared() {
+		b.WriteString(name + "\n")
+	}
 	for _, name := range sortedKeys(r.Skipped) {
 		fmt.Fprintf(&b, "%s: skipped: %s\n", name, r.Skipped[name])
 	}
 	return b.String()
+}
+
+// shared says which servers were told to use fewer processors at once.
+func (r *Report) shared() []string {
+	var lines []string
+	for _, x := range r.Rows {
+		if line := fmt.Sprintf("%s: each process had GOMAXPROCS=%d, and all together the machine's %d processors", x.server(), x.Procs, r.Machine.Cores); x.Procs > 0 && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // align writes the lines in columns two spaces apart, all but the first two and the last to the right. A line of one cell is a heading.
