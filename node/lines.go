@@ -32,6 +32,8 @@ func (n *Node) send(to string, m hold.Message) {
 		n.exports = append(n.exports, export{to, m})
 	case *hold.Flip:
 		n.sendFlip(to, m)
+	case *hold.Acks:
+		n.keepAck(to, m)
 	default:
 		n.post(to, m, nil)
 	}
@@ -55,7 +57,7 @@ func (n *Node) sendFlip(to string, f *hold.Flip) {
 
 // export sends some of the messages that wait for lines.
 func (n *Node) export() {
-	began := time.Now()
+	began, now := time.Now(), n.pulse.now()
 	k := 0
 	for k < len(n.exports) && (k%looksEvery != 0 || time.Since(began) < exportTime) {
 		if k%atOnce == 0 {
@@ -66,7 +68,7 @@ func (n *Node) export() {
 		k++
 		switch m := e.message.(type) {
 		case *hold.Backup:
-			n.exportBackup(e.to, m)
+			n.exportBackup(e.to, m, now)
 		case *hold.Return:
 			if h, state := n.machine.Hold(m.Of()); state == hold.Returning && h == m.Hold {
 				lines := n.table.Partition(m.Of()).Whole(n.clock.Now(), true)
@@ -90,7 +92,7 @@ func (n *Node) leaveSoon(next []export) {
 }
 
 // exportBackup sends a copy, or what changed since the last that was acknowledged.
-func (n *Node) exportBackup(to string, b *hold.Backup) {
+func (n *Node) exportBackup(to string, b *hold.Backup, now time.Duration) {
 	p := b.Of()
 	if h, state := n.machine.Hold(p); state != hold.Held || h != b.Hold {
 		return // it was given away since
@@ -108,7 +110,7 @@ func (n *Node) exportBackup(to string, b *hold.Backup) {
 	o := &n.out[p]
 	o.sent = lines
 	if o.pending == 0 {
-		o.pending = n.pulse.now()
+		o.pending = now
 	}
 	n.count(lines)
 	if !n.post(to, b, lines) {

@@ -98,8 +98,11 @@ type loopState struct {
 	wholes   bool          // whole copies have arrived since the machine last looked for others to send
 	backedUp time.Duration // when it last did
 
-	parcel   *bucket.Prepared // lines of the message that is being handled
-	prepared bucket.Prepared  // memory for it
+	received hold.Received    // the message that is being handled
+	parcel   *bucket.Prepared // its lines
+	prepared bucket.Prepared  // memory for them
+	acks     hold.Acks        // that are sent once a crowd of messages is handled,
+	acksTo   string           // and to whom
 	exports  []export
 	spare    []*bucket.Lines // memory for changes
 

@@ -16,14 +16,45 @@ func (n *Node) receive() {
 	wakes := n.wakes
 	items := n.inbox.Take()
 	for i := range items {
+		it := &items[i]
 		if i%atOnce == 0 {
 			n.comeNear(items[i:min(i+atOnce, len(items))])
 		}
-		if n.handle(&items[i]); n.wakes != wakes {
+		if i == 0 || it.From != items[i-1].From || it.Start != items[i-1].Start {
+			n.sendAcks()
+			n.heardFrom(peer.Member{Name: it.From, StartID: it.Start})
+		}
+		if n.handle(it); n.wakes != wakes {
+			n.acks.List = n.acks.List[:0]
 			return // this node was stopped: what is left is old
 		}
 	}
+	n.sendAcks()
 	n.backUpNext()
+}
+
+// heardFrom takes note that a member speaks.
+func (n *Node) heardFrom(m peer.Member) {
+	if err := n.contacts.heard(m); err != nil {
+		n.log.Error("no pipe to a member that was started anew", "member", m.Name, "error", err)
+	}
+}
+
+// keepAck keeps acknowledgements for sendAcks: they answer one message each, and go in one.
+func (n *Node) keepAck(to string, m *hold.Acks) {
+	if n.acksTo != to || len(n.acks.List)+len(m.List) > mail.MaxAcks {
+		n.sendAcks()
+		n.acksTo = to
+	}
+	n.acks.List = append(n.acks.List, m.List...)
+}
+
+// sendAcks sends what was kept. The outbox copies it.
+func (n *Node) sendAcks() {
+	if len(n.acks.List) > 0 {
+		n.post(n.acksTo, &n.acks, nil)
+		n.acks.List = n.acks.List[:0]
+	}
 }
 
 // atOnce is how many partitions' copies are brought near together: one after the other, each would be waited for.
@@ -47,17 +78,14 @@ func (n *Node) comeNear(items []mail.Item) {
 }
 
 func (n *Node) handle(it *mail.Item) {
-	from := peer.Member{Name: it.From, StartID: it.Start}
-	if err := n.contacts.heard(from); err != nil {
-		n.log.Error("no pipe to a member that was started anew", "member", it.From, "error", err)
-	}
 	switch m := it.Message.(type) {
 	case *mail.Ping:
 	case *mail.Forget:
 		n.forget(m.Name, m.Start)
 	default:
 		// Lines are made ready before the machine decides what to do with them: once it has decided, nothing may fail.
-		e := hold.Received{From: it.From, Start: it.Start, Message: m}
+		e := &n.received
+		*e = hold.Received{From: it.From, Start: it.Start, Message: m}
 		if it.Lines != nil {
 			err := n.prepare(m.Of(), it.Lines)
 			if e.Fits = err == nil; err != nil {

@@ -107,7 +107,7 @@ func (m *Machine) backUp(i int, seq uint64) {
 		}
 		return
 	}
-	if k == nil || k.to != to || k.start != m.start(to) {
+	if !m.settled(k) && (k == nil || k.to != to || k.start != m.start(to)) {
 		if k != nil {
 			p.olds = with(p.olds, k.to)
 			if !m.on(RuleKeepOld) {
@@ -150,6 +150,9 @@ func (m *Machine) backUp(i int, seq uint64) {
 func (m *Machine) settled(k *keeping) bool {
 	return k != nil && k.msg == nil && k.turn == m.turns
 }
+
+// stays says that the partition is at home here, and so is not to be handed over.
+func (m *Machine) stays(p *part) bool { return p.keeping != nil && p.keeping.turn == m.turns && !p.due }
 
 // patience is how long an acknowledgement is waited for: longer for a whole copy, but not if nothing else comes from there either.
 func (m *Machine) patience(k *keeping) Age {
@@ -268,13 +271,14 @@ func (m *Machine) awaited(from Peer, i int, round uint64) *keeping {
 
 // acknowledged takes acknowledgements in. One that comes late says nothing that this node does not know.
 func (m *Machine) acknowledged(from Peer, acks *Acks) {
+	speaker := m.peers[from.Name]
 	for k, a := range acks.List {
 		if k%nearAtOnce == 0 {
 			m.ackedNext(acks.List[k:min(k+nearAtOnce, len(acks.List))])
 		}
 		if i := a.Of(); i < len(m.parts) {
 			if k := m.awaited(from, i, a.Round); k != nil {
-				m.peers[from.Name].failed = 0
+				speaker.failed = 0
 				m.copied(i, k)
 			}
 		}
@@ -310,7 +314,9 @@ func (m *Machine) copied(i int, k *keeping) {
 		}
 		m.dropOlds(i, k.to)
 	}
-	m.handOver(i)
+	if !m.stays(p) {
+		m.handOver(i)
+	}
 }
 
 // refused is when it does not.

@@ -31,7 +31,8 @@ type Peer struct {
 	Serving bool
 }
 
-// Received is a message of another member's. A message of an older start of a member is dropped by the machine.
+// Received is a message of another member's. A message of an older start of a member is dropped by the machine. They come in crowds, so a pointer does
+// too, which is good until Step returns.
 type Received struct {
 	From    string
 	Start   uint64

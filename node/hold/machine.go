@@ -44,6 +44,7 @@ type Machine struct {
 	leftAt  Age  // a node that leaves is not gone before: what it has lent is back then
 	over    bool // it said goodbye
 	peers   map[string]*peer
+	speaker *peer    // who was heard last
 	names   []string // of peers, sorted: maps have no order that a seed could replay
 	gone    map[string]uint64
 	flips   int            // under way
@@ -137,7 +138,8 @@ func (m *Machine) Step(now Age, e Event) []Effect {
 	if late := m.now - m.lastTick; late > m.t.Gap && m.on(RuleWake) && (m.on(RuleWakeEvery) || isTick(e)) {
 		m.wake(late)
 		m.lastTick = m.now
-		if _, ok := e.(Received); ok {
+		switch e.(type) {
+		case Received, *Received:
 			e = nil // it came over a connection that is dropped now: as old as what still waits in it
 		}
 	}
@@ -158,6 +160,8 @@ func (m *Machine) Step(now Age, e Event) []Effect {
 	case ViewChanged:
 		m.viewChanged(e)
 	case Received:
+		m.received(&e)
+	case *Received:
 		m.received(e)
 	case Unreachable:
 		m.unreachable(e)
@@ -208,7 +212,7 @@ func (m *Machine) touch(i int) {
 }
 
 // received hands a message to what answers it. While this node starts it takes part in nothing but rounds and questions.
-func (m *Machine) received(e Received) {
+func (m *Machine) received(e *Received) {
 	if !m.heard(e.From, e.Start) {
 		return
 	}
@@ -350,7 +354,9 @@ func (m *Machine) house() {
 		p := &m.parts[i]
 		switch {
 		case p.state == Held && !p.unsure:
-			m.handOver(i)
+			if !m.stays(p) {
+				m.handOver(i)
+			}
 		case p.claim != nil || p.state == Frozen || p.state == Returning:
 		case !p.hold.Known():
 			if m.home(i) == m.self.Name {

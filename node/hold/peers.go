@@ -101,10 +101,13 @@ func (m *Machine) heard(name string, start uint64) bool {
 	if name == m.self.Name || name == "" {
 		return false
 	}
-	p := m.peers[name]
-	if p == nil {
-		p = &peer{Peer: Peer{Name: name, Start: start}}
-		m.peers[name] = p
+	p := m.speaker
+	if p == nil || p.Name != name { // crowds of messages come from one member
+		if p = m.peers[name]; p == nil {
+			p = &peer{Peer: Peer{Name: name, Start: start}}
+			m.peers[name] = p
+		}
+		m.speaker = p
 	}
 	if start < p.Start && m.on(RuleStartID) {
 		return false

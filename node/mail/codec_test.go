@@ -120,7 +120,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		{"no code", join(Refused, part, h, h, u(1), []byte{0}), errCode},
 		{"refused, and stored", join(Refused, part, h, h, u(1), []byte{byte(hold.Stored)}), errCode},
 		{"no acknowledgements", join(Acks, u(0)), errAcks},
-		{"too many acknowledgements", join(Acks, u(maxAcks+1), make([]byte, 3*(maxAcks+1))), errAcks},
+		{"too many acknowledgements", join(Acks, u(MaxAcks+1), make([]byte, 3*(MaxAcks+1))), errAcks},
 		{"more acknowledgements than bytes", join(Acks, u(9), make([]byte, 26)), errAcks},
 		{"an acknowledgement of a partition too high", join(Acks, u(2), part, u(1), []byte{partitions & 255, partitions >> 8}, u(1)), errPartition},
 		{"code 6", join(Flipped, part, h, []byte{0, 6}, h, u(1)), errCode},

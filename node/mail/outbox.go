@@ -109,7 +109,7 @@ func (l *outLane) join(m *hold.Acks) bool {
 	}
 	last := &l.queued()[l.len()-1]
 	acks, ok := last.m.(*hold.Acks)
-	if !ok || len(acks.List)+len(m.List) > maxAcks {
+	if !ok || len(acks.List)+len(m.List) > MaxAcks {
 		return false
 	}
 	acks.List = append(acks.List, m.List...)

@@ -241,11 +241,11 @@ func TestAcknowledgementsGoTogether(t *testing.T) {
 		put(t, o, acks(2), acks(3, 4), holds(1, 1), acks(5))
 		same(t, sent(t, o, peer.MailUrgent), acks(1, 2, 3, 4), holds(1, 1), acks(5))
 		var want []uint64
-		for r := range uint64(maxAcks + 1) {
+		for r := range uint64(MaxAcks + 1) {
 			put(t, o, acks(r))
 			want = append(want, r)
 		}
-		same(t, sent(t, o, peer.MailUrgent), acks(want[:maxAcks]...), acks(want[maxAcks:]...))
+		same(t, sent(t, o, peer.MailUrgent), acks(want[:MaxAcks]...), acks(want[MaxAcks:]...))
 		if l.bytes != 0 {
 			t.Fatalf("%d bytes in an empty outbox", l.bytes)
 		}

@@ -309,7 +309,7 @@ func (r *reader) olds() []string {
 
 func (r *reader) acks(partitions int) []hold.Ack {
 	n := r.number()
-	if n == 0 || n > maxAcks || n > uint64(len(r.b)-r.at)/3 {
+	if n == 0 || n > MaxAcks || n > uint64(len(r.b)-r.at)/3 {
 		r.fail(errAcks)
 		return nil
 	}

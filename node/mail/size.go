@@ -11,8 +11,8 @@ const (
 	// many failures in a row. Who is left out keeps its copy until the next Drop.
 	maxOlds = 256
 
-	// maxAcks bounds the acknowledgements in one message, and with it how long the machine is busy with one.
-	maxAcks = 128
+	// MaxAcks bounds the acknowledgements in one message, and with it how long the machine is busy with one.
+	MaxAcks = 128
 
 	// keepAcks is how many messages of acknowledgements an outbox keeps memory for: a packet's.
 	keepAcks = 8

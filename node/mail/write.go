@@ -99,7 +99,7 @@ func (w *writer) message(m hold.Message, lines *bucket.Lines) {
 		w.number(m.Round)
 		w.lines(0, lines)
 	case *hold.Acks:
-		acks := m.List[:min(len(m.List), maxAcks)]
+		acks := m.List[:min(len(m.List), MaxAcks)]
 		w.number(uint64(len(acks)))
 		for _, a := range acks {
 			w.b = binary.LittleEndian.AppendUint16(w.b, uint16(a.Part))
