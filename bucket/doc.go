@@ -11,6 +11,9 @@
 // histories that ran apart add up (history.go, sum.go). The lines of a partition are one small hash table (lines.go)
 // under one mutex, which also guards the gate: who shuts it knows that nothing is spent after.
 //
+// To find a line in a large table takes three reads from memory, each of which waits for the one before, and the decision a tenth of the time. Who has a
+// batch says so first ([Table.Expect]), and the reads of all of it are under way together.
+//
 // # How lines travel
 //
 //	holder                                 member with the copy, or the next holder

@@ -33,7 +33,7 @@ func (n *Node) send(to string, m hold.Message) {
 	case *hold.Flip:
 		n.sendFlip(to, m)
 	case *hold.Acks:
-		n.keepAck(to, m)
+		n.acks.add(to, m)
 	default:
 		n.post(to, m, nil)
 	}

@@ -101,8 +101,7 @@ type loopState struct {
 	received hold.Received    // the message that is being handled
 	parcel   *bucket.Prepared // its lines
 	prepared bucket.Prepared  // memory for them
-	acks     hold.Acks        // that are sent once a crowd of messages is handled,
-	acksTo   string           // and to whom
+	acks     acks
 	exports  []export
 	spare    []*bucket.Lines // memory for changes
 
@@ -150,6 +149,7 @@ func New(cfg Config) (*Node, error) {
 		view:    &members.View{}, forgotten: map[string]bool{}, built: make(chan *ring.Ring, 1),
 		starting: starting{self: cfg.Name, first: func() bool { return cfg.First || cfg.Gossip.Alone() }},
 		cluster:  cluster{self: cfg.Name, silent: silentAttempts * cfg.Timers.Attempt},
+		acks:     acks{post: func(to string, m *hold.Acks) { n.post(to, m, nil) }},
 	}
 	nobody := &route{}
 	for p := range n.routes {

@@ -21,15 +21,15 @@ func (n *Node) receive() {
 			n.comeNear(items[i:min(i+atOnce, len(items))])
 		}
 		if i == 0 || it.From != items[i-1].From || it.Start != items[i-1].Start {
-			n.sendAcks()
+			n.acks.flush()
 			n.heardFrom(peer.Member{Name: it.From, StartID: it.Start})
 		}
 		if n.handle(it); n.wakes != wakes {
-			n.acks.List = n.acks.List[:0]
+			n.acks.drop()
 			return // this node was stopped: what is left is old
 		}
 	}
-	n.sendAcks()
+	n.acks.flush()
 	n.backUpNext()
 }
 
@@ -37,23 +37,6 @@ func (n *Node) receive() {
 func (n *Node) heardFrom(m peer.Member) {
 	if err := n.contacts.heard(m); err != nil {
 		n.log.Error("no pipe to a member that was started anew", "member", m.Name, "error", err)
-	}
-}
-
-// keepAck keeps acknowledgements for sendAcks: they answer one message each, and go in one.
-func (n *Node) keepAck(to string, m *hold.Acks) {
-	if n.acksTo != to || len(n.acks.List)+len(m.List) > mail.MaxAcks {
-		n.sendAcks()
-		n.acksTo = to
-	}
-	n.acks.List = append(n.acks.List, m.List...)
-}
-
-// sendAcks sends what was kept. The outbox copies it.
-func (n *Node) sendAcks() {
-	if len(n.acks.List) > 0 {
-		n.post(n.acksTo, &n.acks, nil)
-		n.acks.List = n.acks.List[:0]
 	}
 }
 

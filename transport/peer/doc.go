@@ -57,7 +57,7 @@
 //
 // # Overload
 //
-// Queues are bounded (PipeConfig.MaxQueue), and batches have no more entries than the member answers in good time. An ask that would be
+// Queues are bounded (PipeConfig.MaxQueue), and batches have no more entries than the member answers in good time, at its best. An ask that would be
 // answered after its deadline, by what the last batches took, is answered with Shed when it is sent, and the others in time (pace.go).
 //
 // # The wire
