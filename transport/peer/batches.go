@@ -64,6 +64,8 @@ type requests struct {
 	full bool // the last read had no room for more
 	now  time.Time
 
+	answers int // so far, up to lookFirst
+
 	readUntil, writeUntil time.Time
 	answered              func() // called once an answer is written
 }
@@ -129,6 +131,11 @@ func (q *requests) read(until time.Time) error {
 	return q.c.SetReadDeadline(until)
 }
 
+// lookFirst is how many answers of a connection are followed by a look at what has come already. Whoever sends a request and closes its half of the connection with
+// it, as a pipe never does, is hung up on at once: waited for without a look, its end would be seen only when idleTimeout is over, for the poller
+// has told of it together with the request.
+const lookFirst = 8
+
 // reply writes an answer, and reads on if that was all that has come: who sends batches sends none before the last is answered.
 func (q *requests) reply(b []byte) error {
 	if q.writeUntil.Sub(q.now) < writeTimeout {
@@ -137,7 +144,8 @@ func (q *requests) reply(b []byte) error {
 			return err
 		}
 	}
-	if q.to > q.used || q.full {
+	if q.to > q.used || q.full || q.answers < lookFirst {
+		q.answers = min(q.answers+1, lookFirst)
 		_, err := q.c.Write(b)
 		return err
 	}
