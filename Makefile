@@ -22,7 +22,7 @@ test: lint ## linters, then every test with the race detector
 	@# The race detector allocates, so what must not is tested without it.
 	$(GO) test -run Nothing ./bucket ./node ./node/lease ./transport ./transport/native ./transport/peer ./transport/policy ./transport/client ./transport/httpserver ./transport/socket ./bench/load
 	@# With it, sockets are read and written the plain way.
-	$(GO) test ./transport/socket
+	$(GO) test ./transport/socket ./transport/peer ./transport/httpserver
 	$(GO) test -race -timeout 10m ./...
 	@# Whole clusters from a seed, of each class: without the race detector, which makes them twenty times slower.
 	$(GO) test -count=1 -run 'TestSim$$|TestHandoffsLoseNothing|TestSplitShareKeepsTheLimit|TestSplitDenyIsOneSide' ./node
