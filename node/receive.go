@@ -25,8 +25,8 @@ func (n *Node) receive() {
 			n.heardFrom(peer.Member{Name: it.From, StartID: it.Start})
 		}
 		if n.handle(it); n.wakes != wakes {
-			n.acks.drop()
-			return // this node was stopped: what is left is old
+			n.acks.drop() // as what waited in the outboxes was: the holders will send again
+			return        // this node was stopped: what is left is old
 		}
 	}
 	n.acks.flush()

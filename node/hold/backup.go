@@ -107,7 +107,7 @@ func (m *Machine) backUp(i int, seq uint64) {
 		}
 		return
 	}
-	if !m.settled(k) && (k == nil || k.to != to || k.start != m.start(to)) {
+	if k == nil || k.to != to || !m.settled(k) && k.start != m.start(to) {
 		if k != nil {
 			p.olds = with(p.olds, k.to)
 			if !m.on(RuleKeepOld) {

@@ -14,7 +14,8 @@ import "math"
 //
 // The best, because on a machine with more to do than it can every batch waits for its turn, a small one as long as a large one. Sized by the last
 // alone, batches became smaller and smaller there and were no sooner answered: 64,000 checks that are answered in 0.15 s looked like a second's work, and
-// some were shed. For the same reason a handful that was slow says nothing. A batch that had no answer in time is believed at once.
+// some were shed. For the same reason a handful says nothing, and slow batches alone never make the best look worse. A batch that had no answer in time is believed
+// at once.
 //
 // # Who is shed
 //
@@ -32,7 +33,7 @@ type pace struct {
 	least  int64 // that a batch ever took
 	took   [2]int64
 	began  int64 // when the batch in flight was made
-	each   int64 // that an entry took in the best of the last batches; what is longer ago counts less, a sixteenth a batch
+	each   int64 // that an entry took in the best batch; 0: not known. With each that was quick what was before counts less, by a sixteenth
 }
 
 const (
@@ -58,16 +59,19 @@ func (p *pace) answered(took int64, asks, entries int, full, cut bool) {
 	}
 	p.least = min(p.least, took)
 	work, byBytes := took-p.least, full && entries < p.most
-	each := max(took/int64(entries), 1)
+	each := max(work, took/8) / int64(entries)
 	switch {
 	case took >= timesTarget*p.target:
-		p.each = each
-		p.most = max(int(p.target/each), leastBatch)
+		p.each = max(each, 1)
+		p.most = max(int(p.target/p.each), leastBatch)
 	case entries < leastBatch:
 	case work > p.target:
 		p.learn(each)
 		p.most = max(min(p.most, int(p.target/p.each)), leastBatch)
 	default:
+		if p.each > 0 {
+			p.each += p.each/16 + 1
+		}
 		if p.learn(each); full {
 			p.most = min(max(p.most, int(p.target*int64(entries)/max(work, p.target/2))), MaxEntries)
 		}
@@ -79,7 +83,7 @@ func (p *pace) answered(took int64, asks, entries int, full, cut bool) {
 
 // learn takes in what an entry took.
 func (p *pace) learn(each int64) {
-	if p.each += p.each / 16; p.each == 0 || each < p.each {
+	if each = max(each, 1); p.each == 0 || each < p.each {
 		p.each = each
 	}
 }
