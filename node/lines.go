@@ -60,8 +60,8 @@ func (n *Node) export() {
 	began, now := time.Now(), n.pulse.now()
 	k := 0
 	for k < len(n.exports) && (k%looksEvery != 0 || time.Since(began) < exportTime) {
-		if k%atOnce == 0 {
-			n.leaveSoon(n.exports[k:min(k+atOnce, len(n.exports))])
+		if k%expectAtOnce == 0 {
+			n.expectExports(n.exports[k:min(k+expectAtOnce, len(n.exports))])
 		}
 		e := n.exports[k]
 		n.exports[k] = export{}
@@ -82,9 +82,9 @@ func (n *Node) export() {
 	}
 }
 
-// leaveSoon brings near the partitions that are exported next.
-func (n *Node) leaveSoon(next []export) {
-	var places [atOnce]bucket.Place
+// expectExports brings near the partitions that are exported next.
+func (n *Node) expectExports(next []export) {
+	var places [expectAtOnce]bucket.Place
 	for i := range next {
 		places[i].Partition = next[i].message.Of()
 	}

@@ -17,8 +17,8 @@ func (n *Node) receive() {
 	items := n.inbox.Take()
 	for i := range items {
 		it := &items[i]
-		if i%atOnce == 0 {
-			n.comeNear(items[i:min(i+atOnce, len(items))])
+		if i%expectAtOnce == 0 {
+			n.expectCopies(items[i:min(i+expectAtOnce, len(items))])
 		}
 		if i == 0 || it.From != items[i-1].From || it.Start != items[i-1].Start {
 			n.acks.flush()
@@ -40,13 +40,13 @@ func (n *Node) heardFrom(m peer.Member) {
 	}
 }
 
-// atOnce is how many partitions' copies are brought near together: one after the other, each would be waited for.
-const atOnce = 8
+// expectAtOnce is how many partitions' copies are brought near together: one after the other, each would be waited for.
+const expectAtOnce = 8
 
-// comeNear brings near what the next copies are going to change.
-func (n *Node) comeNear(items []mail.Item) {
-	var parts [atOnce]int
-	var places [atOnce]bucket.Place
+// expectCopies brings near what the next copies are going to change.
+func (n *Node) expectCopies(items []mail.Item) {
+	var parts [expectAtOnce]int
+	var places [expectAtOnce]bucket.Place
 	k := 0
 	for i := range items {
 		if b, ok := items[i].Message.(*hold.Backup); ok && items[i].Lines != nil && b.Of() < ring.Partitions {
@@ -55,7 +55,7 @@ func (n *Node) comeNear(items []mail.Item) {
 		}
 	}
 	if k > 1 {
-		n.machine.Near(parts[:k])
+		n.machine.Expect(parts[:k])
 		n.table.Expect(places[:k])
 	}
 }

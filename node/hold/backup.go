@@ -28,8 +28,8 @@ const (
 	// settledTimes times Timers.Backup is how long it is not looked who is to have copies: what changes that only by the passing of time is seen
 	// that much later.
 	settledTimes = 4
-	// nearAtOnce is how many partitions are brought near together.
-	nearAtOnce = 16
+	// expectAtOnce is how many partitions are brought near together.
+	expectAtOnce = 16
 	// maxMissed is how many acknowledgements may fail in a row before another member gets the copy.
 	maxMissed = 2
 )
@@ -56,14 +56,14 @@ func (m *Machine) backupDue(e BackupDue) {
 			set |= e.Changed[w]
 		}
 		for set != 0 {
-			var list [nearAtOnce]int
+			var list [expectAtOnce]int
 			next := list[:0]
 			for ; set != 0 && len(next) < len(list); set &= set - 1 {
 				if i := w*64 + bits.TrailingZeros64(set); i < len(m.parts) {
 					next = append(next, i)
 				}
 			}
-			m.Near(next)
+			m.Expect(next)
 			for _, i := range next {
 				m.backupDueOf(i, e.Seq(i))
 			}
@@ -273,8 +273,8 @@ func (m *Machine) awaited(from Peer, i int, round uint64) *keeping {
 func (m *Machine) acknowledged(from Peer, acks *Acks) {
 	speaker := m.peers[from.Name]
 	for k, a := range acks.List {
-		if k%nearAtOnce == 0 {
-			m.ackedNext(acks.List[k:min(k+nearAtOnce, len(acks.List))])
+		if k%expectAtOnce == 0 {
+			m.expectAcked(acks.List[k:min(k+expectAtOnce, len(acks.List))])
 		}
 		if i := a.Of(); i < len(m.parts) {
 			if k := m.awaited(from, i, a.Round); k != nil {
@@ -285,16 +285,16 @@ func (m *Machine) acknowledged(from Peer, acks *Acks) {
 	}
 }
 
-// ackedNext brings near what the next acknowledgements are about.
-func (m *Machine) ackedNext(next []Ack) {
-	var list [nearAtOnce]int
+// expectAcked brings near what the next acknowledgements are about.
+func (m *Machine) expectAcked(next []Ack) {
+	var list [expectAtOnce]int
 	near := list[:0]
 	for _, a := range next {
 		if i := a.Of(); i < len(m.parts) {
 			near = append(near, i)
 		}
 	}
-	m.Near(near)
+	m.Expect(near)
 }
 
 // copied is when the keeper has what was sent.

@@ -53,7 +53,7 @@ type Machine struct {
 	busy    []uint64 // a bit for each partition in which something waits for a time
 	watched []uint64 // and for each that backupDue looks at though nothing changed in it
 
-	near Age // see Near
+	expected Age // see Expect
 
 	looked   uint64 // what turns was when backupDue last looked at all
 	lookedAt Age
@@ -428,63 +428,6 @@ func (m *Machine) Route(i int) Route {
 
 // Hold returns the newest hold that the machine knows of a partition, and what this node has of it.
 func (m *Machine) Hold(i int) (Hold, State) { return m.parts[i].hold, m.parts[i].state }
-
-// Explained is what the machine knows of one partition, for people.
-type Explained struct {
-	Hold    Hold
-	State   State
-	Unsure  bool
-	Keeper  string // who has the whole copy; "": nobody, or nobody that is known
-	Floor   uint64
-	Claimed Age // see Route
-	Pending bool
-}
-
-// Explain returns what the machine knows of a partition.
-func (m *Machine) Explain(i int) Explained {
-	p := &m.parts[i]
-	return Explained{Hold: p.hold, State: p.state, Unsure: p.unsure, Keeper: p.keeper, Floor: p.floor, Claimed: p.claimed, Pending: m.pending(p)}
-}
-
-// Counts are the machine's partitions by what this node has of them.
-type Counts struct {
-	Held, Copies, Frozen, Returning int
-	Unsure                          int
-	Pending                         int // held, and nobody else has the whole copy
-	Away                            int // home here, held elsewhere or by nobody
-}
-
-// Counts counts all partitions.
-func (m *Machine) Counts() Counts {
-	var c Counts
-	for i := range m.parts {
-		p := &m.parts[i]
-		switch p.state {
-		case Held:
-			c.Held++
-		case Copy:
-			c.Copies++
-		case Frozen:
-			c.Frozen++
-		case Returning:
-			c.Returning++
-		}
-		if p.unsure {
-			c.Unsure++
-		}
-		if m.pending(p) {
-			c.Pending++
-		}
-		if !m.leaving && p.state != Held && m.home(i) == m.self.Name {
-			c.Away++
-		}
-	}
-	return c
-}
-
-func (m *Machine) pending(p *part) bool {
-	return !m.cfg.NoBackups && (p.state == Held || p.state == Frozen) && (p.keeping == nil || !p.keeping.whole) && len(m.names) > 0
-}
 
 // Left reports whether a leaving node has nothing more to hand over, or nobody to hand it to, and has got back what it had lent: a snapshot
 // is to have that, too.

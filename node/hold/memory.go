@@ -47,10 +47,10 @@ func (s *Slab[T]) New() *T {
 	return t
 }
 
-// A copy touches a partition's part of the machine and what is kept of its copy, a few places in memory that nobody has looked at for 50 ms. Near reads
+// A copy touches a partition's part of the machine and what is kept of its copy, a few places in memory that nobody has looked at for 50 ms. Expect reads
 // them for some partitions together, so that the processor waits for all of them at once, and not for one after the other when their turn
 // comes.
-func (m *Machine) Near(parts []int) {
+func (m *Machine) Expect(parts []int) {
 	n := Age(0)
 	for _, i := range parts {
 		p := &m.parts[i]
@@ -61,5 +61,5 @@ func (m *Machine) Near(parts []int) {
 			n += k.sentAt + Age(k.turn)
 		}
 	}
-	m.near = n // or the compiler would leave the reads out
+	m.expected = n // or the compiler would leave the reads out
 }
